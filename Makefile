@@ -1,0 +1,5 @@
+# For habit: `make VERB` is `./dev VERB`.
+.DEFAULT_GOAL := build
+Makefile FORCE: ;
+%: FORCE
+	@./dev $@

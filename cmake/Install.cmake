@@ -1,0 +1,7 @@
+# Headers, libraries, pkg-config and CMake package files.
+install(DIRECTORY include/srun DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set_target_properties(srun_static PROPERTIES EXPORT_NAME srun_static)
+install(TARGETS srun LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS srun_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+configure_file(packaging/srun.pc.in srun.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/srun.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
