@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The configuration in code. Zero means the default in brackets; where zero would be a real choice
+ * the field names the exception (`disabled`). Above it stand the `srun:` section of the file given
+ * by --config, and above that the SRUN_* variables: docs/configuration.md lists all three.
+ */
+#ifndef SRUN_CONFIG_H
+#define SRUN_CONFIG_H
+
+#include <srun/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum srun_log_format { SRUN_LOG_DEFAULT, SRUN_LOG_TEXT, SRUN_LOG_JSON } srun_log_format;
+
+struct srun_config {
+    size_t size;         /* sizeof(struct srun_config); a longer one with a non-zero tail: -E2BIG */
+    const char *name;    /* the program, for logs and --version [the base name of argv[0]] */
+    const char *version; /* printed by --version as v<version> ["0.0.0"] */
+    void *user;          /* srun_context_user, and the last argument of the hooks */
+
+    struct {
+        int64_t init_ms;        /* each init [60000] SRUN_INIT_TIMEOUT */
+        int64_t ready_ms;       /* each service, from run to ready [60000] SRUN_READY_TIMEOUT */
+        int64_t stop_ms;        /* each service [30000] SRUN_STOP_TIMEOUT */
+        int64_t graceful_ms;    /* the whole stop [300000] SRUN_GRACEFUL_TIMEOUT */
+        int64_t deadline_ms;    /* the whole run, then a clean stop [none] SRUN_DEADLINE_TIMEOUT */
+        int64_t drain_ms;       /* from the signal to the first stop [0] SRUN_DRAIN_TIMEOUT */
+        int64_t stuck_grace_ms; /* from overrun to given up [1000] SRUN_STUCK_GRACE */
+        int64_t reserved[5];
+    } timeouts;
+
+    struct {
+        srun_log_format format; /* [text] SRUN_LOG_FORMAT */
+        int level;              /* an srun_level [SRUN_LEVEL_INFO, which is 0] SRUN_LOG_LEVEL */
+        int fd_plus_one;        /* where to write: 1 + descriptor, borrowed [3: stderr] */
+        int source;             /* 1: records carry file, line and function */
+        int reserved[4];
+    } log;
+
+    struct {
+        int disabled; /* 1: no signal is touched; the program calls srun_runner_shutdown */
+        int keep_sigpipe; /* 1: SIGPIPE is left as it is [ignored while the runner lives] */
+        int reserved[4];
+    } signals;
+
+    struct {
+        int disabled;     /* 1: SIGHUP is ignored with one warning */
+        int reserved[5];
+    } upgrade;
+
+    struct {
+        int disabled;     /* 1: no report on SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT */
+        int reserved;
+        const char *file; /* the report is appended here as well [stderr only] SRUN_CRASH_FILE */
+        void *more;
+    } crash;
+
+    struct {
+        int leaks;        /* 1: tell at the end what descriptors and threads are left SRUN_LEAKS */
+        int reserved[5];
+    } debug;
+
+    struct {
+        /* Instead of the services, for --test; 0 = passed. No function: --test is refused. */
+        int (*test)(void *user, srun_context *ctx, srun_err *err);
+        /* Once, when all has stopped (or was given up), before srun_runner_run returns. */
+        void (*exited)(void *user, const srun_cause *cause, int exit_code);
+        void *reserved[4];
+    } hooks;
+};
+
+#define SRUN_CONFIG(...)                                                                           \
+    (&(const struct srun_config){.size = sizeof(struct srun_config), __VA_ARGS__})
+
+#ifdef __cplusplus
+}
+#endif
+#endif

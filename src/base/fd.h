@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Descriptors that carry events: everything close-on-exec and non-blocking at birth.
+ */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Each answers a descriptor, or a negative errno. */
+int fd_event_new(void); /* becomes readable when raised */
+int fd_timer_new(void); /* on the monotonic clock */
+int fd_poller_new(void);
+int fd_signals_new(const sigset_t *set);
+
+void fd_event_raise(int event);
+void fd_event_lower(int event);
+
+/* Fires at a monotonic time; INT64_MAX disarms. 0 or a negative errno. */
+int fd_timer_set(int timer, int64_t at_ns);
+
+/* The next signal that is pending, or 0. kernel: it was sent by the kernel, not by a process. */
+int fd_signals_read(int signals, bool *kernel, int *sender);
+
+/* Watches for readability; edge: told once per change, no read needed. 0 or a negative errno. */
+int fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
+
+/* Waits up to timeout_ms (-1: no limit) and fills in the tags that are ready; their number, 0
+ * also when interrupted, or a negative errno. */
+int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);
+
+/* Waits until the poller itself is readable, without taking anything. */
+void fd_poller_await(int poller);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int ascending(const void *a, const void *b)
+{
+    int left = *(const int *)a, right = *(const int *)b;
+    return left < right ? -1 : left > right;
+}
+
+static int append(struct proc_list *list, int number)
+{
+    if ((list->count & (list->count - 1)) == 0) { /* grow at powers of two */
+        size_t room = list->count == 0 ? 1 : list->count * 2;
+        int *numbers = realloc(list->numbers, room * sizeof numbers[0]);
+        if (numbers == NULL)
+            return -ENOMEM;
+        list->numbers = numbers;
+    }
+    list->numbers[list->count++] = number;
+    return 0;
+}
+
+static int read_numbers(const char *folder, struct proc_list *out)
+{
+    *out = (struct proc_list){0};
+    DIR *stream = opendir(folder);
+    if (stream == NULL)
+        return -errno;
+    const struct dirent *entry;
+    int rc = 0;
+    while (rc == 0 && (entry = readdir(stream)) != NULL) {
+        char *end;
+        long number = strtol(entry->d_name, &end, 10);
+        if (end != entry->d_name && *end == '\0' && number != dirfd(stream))
+            rc = append(out, (int)number);
+    }
+    (void)closedir(stream);
+    if (rc < 0)
+        proc_list_free(out);
+    else if (out->count > 0) /* of nothing, qsort would be given NULL */
+        qsort(out->numbers, out->count, sizeof out->numbers[0], ascending);
+    return rc;
+}
+
+int proc_descriptors(struct proc_list *out)
+{
+    return read_numbers("/proc/self/fd", out);
+}
+
+int proc_threads(struct proc_list *out)
+{
+    return read_numbers("/proc/self/task", out);
+}
+
+void proc_list_free(struct proc_list *list)
+{
+    free(list->numbers);
+    *list = (struct proc_list){0};
+}
+
+void proc_wait_a_moment(void)
+{
+    (void)poll(NULL, 0, 1);
+}
+
+int proc_list_has(const struct proc_list *list, int number)
+{
+    return list->count > 0 &&
+           bsearch(&number, list->numbers, list->count, sizeof number, ascending) != NULL;
+}
+
+void proc_descriptor_name(int fd, char *out, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(path, out, size - 1);
+    (void)snprintf(out + (length > 0 ? length : 0), length > 0 ? 1 : size, "%s",
+                   length > 0 ? "" : "?");
+}
+
+void proc_thread_name(int tid, char *out, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    if (length <= 0) {
+        (void)snprintf(out, size, "?");
+        return;
+    }
+    out[length] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}

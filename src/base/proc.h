@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the kernel says of this process: its descriptors and its threads. Threads: any.
+ */
+#ifndef BASE_PROC_H
+#define BASE_PROC_H
+
+#include <stddef.h>
+
+struct proc_list {
+    int *numbers; /* ascending; owned, freed by proc_list_free */
+    size_t count;
+};
+
+/* The open descriptors (without the one used for looking), or the thread ids. 0 or a negative
+ * errno; then the list is empty. */
+int proc_descriptors(struct proc_list *out);
+int proc_threads(struct proc_list *out);
+void proc_list_free(struct proc_list *list);
+
+/* A millisecond, for what the kernel does without telling: a joined thread leaves its list. */
+void proc_wait_a_moment(void);
+
+int proc_list_has(const struct proc_list *list, int number);
+
+/* What a descriptor is ("socket:[123]"), or the name of a thread; "?" when it has gone. */
+void proc_descriptor_name(int fd, char *out, size_t size);
+void proc_thread_name(int tid, char *out, size_t size);
+
+#endif

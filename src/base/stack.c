@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request at a time: the asker fills `request`, sends the signal, and waits on a semaphore.
+ * The handler of the thread asked for unwinds into it. While an answer that was begun is late,
+ * nobody else is asked. The handler keeps errno, takes no lock, and allocates nothing (glibc's
+ * backtrace is lock-free once libgcc is loaded, which stack_acquire sees to).
+ */
+#include "base/stack.h"
+
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/symbol.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STACK_SIGNAL SIGURG
+#define ANSWER_LIMIT (100 * NS_PER_MS)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users;
+static bool installed;
+static struct sigaction before;
+static bool owed; /* somebody has begun to answer and was not waited for: ask nobody else before */
+
+static struct {
+    _Atomic int tid; /* whom it is for; 0 = nobody. Taken by the one that answers */
+    _Atomic bool filled;
+    sem_t answered;
+    void *frames[STACK_FRAMES];
+    int count;
+} request;
+
+static void on_signal(int signo)
+{
+    (void)signo;
+    int error = errno, self = gettid();
+    if (atomic_compare_exchange_strong(&request.tid, &self, 0)) {
+        request.count = backtrace(request.frames, STACK_FRAMES);
+        atomic_store(&request.filled, true);
+        (void)sem_post(&request.answered);
+    }
+    errno = error;
+}
+
+void stack_acquire(void)
+{
+    pthread_mutex_lock(&lock);
+    if (users++ == 0) {
+        void *warm[2];
+        (void)backtrace(warm, 2);
+        (void)sem_init(&request.answered, 0, 0);
+        struct sigaction ours = {.sa_handler = on_signal};
+        (void)sigaction(STACK_SIGNAL, NULL, &before);
+        installed = before.sa_handler == SIG_DFL && sigaction(STACK_SIGNAL, &ours, NULL) == 0;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void stack_release(void)
+{
+    pthread_mutex_lock(&lock);
+    if (--users == 0 && installed) {
+        (void)sigaction(STACK_SIGNAL, &before, NULL);
+        installed = false;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void stack_interrupt(pthread_t thread)
+{
+    pthread_mutex_lock(&lock);
+    if (installed)
+        (void)pthread_kill(thread, STACK_SIGNAL);
+    pthread_mutex_unlock(&lock);
+}
+
+static size_t append(char *out, size_t size, size_t used, const char *text)
+{
+    int length = snprintf(out + used, size - used, "%s", text);
+    size_t sum = used + (length > 0 ? (size_t)length : 0);
+    return sum < size ? sum : size - 1;
+}
+
+void stack_format(void *const *frames, int count, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        char text[160];
+        symbol_describe(frames[i], text, sizeof text);
+        if (i > 0)
+            used = append(out, size, used, " < ");
+        used = append(out, size, used, text);
+    }
+}
+
+/* Reads one small file under /proc/self/task/<tid>/; the first line, "" when it cannot. */
+static void read_task_file(int tid, const char *name, char *out, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    out[length > 0 ? length : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+static void describe_from_outside(int tid, char *out, size_t size)
+{
+    char call[128], channel[64];
+    read_task_file(tid, "syscall", call, sizeof call);
+    read_task_file(tid, "wchan", channel, sizeof channel);
+    (void)snprintf(out, size, "no answer (it blocks SIGURG); syscall %s, waits in %s",
+                   call[0] != '\0' ? call : "unknown", channel[0] != '\0' ? channel : "unknown");
+}
+
+static bool wait_for_answer(int64_t limit)
+{
+    int64_t until = clock_real_now() + limit;
+    struct timespec at = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+    int rc;
+    do
+        rc = sem_clockwait(&request.answered, CLOCK_MONOTONIC, &at);
+    while (rc < 0 && errno == EINTR);
+    return rc == 0 && atomic_exchange(&request.filled, false);
+}
+
+/* The frames of this file's handler and of the signal trampoline say nothing. */
+#define HANDLER_FRAMES 2
+
+static bool capture_locked(pthread_t thread, int tid)
+{
+    if (owed && wait_for_answer(0))
+        owed = false;
+    if (!installed || owed)
+        return false;
+    atomic_store(&request.tid, tid);
+    if (pthread_kill(thread, STACK_SIGNAL) == 0 && wait_for_answer(ANSWER_LIMIT))
+        return true;
+    int expected = tid;
+    if (atomic_compare_exchange_strong(&request.tid, &expected, 0))
+        return false;                      /* nobody will answer any more */
+    owed = !wait_for_answer(ANSWER_LIMIT); /* it had begun to: it has no lock to wait for */
+    return !owed;
+}
+
+void stack_describe(pthread_t thread, int tid, char *out, size_t size)
+{
+    pthread_mutex_lock(&lock);
+    if (!capture_locked(thread, tid))
+        describe_from_outside(tid, out, size);
+    else if (request.count > HANDLER_FRAMES)
+        stack_format(request.frames + HANDLER_FRAMES, request.count - HANDLER_FRAMES, out, size);
+    else
+        (void)snprintf(out, size, "empty");
+    pthread_mutex_unlock(&lock);
+}

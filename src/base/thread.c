@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/thread.h"
+
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/ensure.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+}
+
+int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void *arg)
+{
+    pthread_attr_t attributes;
+    int rc = pthread_attr_init(&attributes);
+    if (rc != 0)
+        return -rc;
+    if (stack_bytes != 0) {
+        size_t page = 4096, smallest = (size_t)PTHREAD_STACK_MIN;
+        stack_bytes = (stack_bytes + page - 1) / page * page;
+        rc =
+            pthread_attr_setstacksize(&attributes, stack_bytes < smallest ? smallest : stack_bytes);
+    }
+    if (rc == 0)
+        rc = pthread_create(out, &attributes, body, arg);
+    (void)pthread_attr_destroy(&attributes);
+    return -rc;
+}
+
+void thread_name_self(const char *name)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "srun:%.10s", name); /* cut on purpose */
+    (void)pthread_setname_np(pthread_self(), text);        /* a name is a nicety */
+}
+
+#ifdef __SANITIZE_THREAD__
+/* This sanitizer does not know pthread_clockjoin_np, and would take the thread for a leak. */
+static int join_until(pthread_t thread, int64_t until_ns)
+{
+    const struct timespec moment = timespec_of(NS_PER_MS);
+    int rc;
+    while ((rc = pthread_tryjoin_np(thread, NULL)) == EBUSY && clock_real_now() < until_ns)
+        (void)nanosleep(&moment, NULL);
+    return rc == EBUSY ? ETIMEDOUT : rc;
+}
+#else
+static int join_until(pthread_t thread, int64_t until_ns)
+{
+    const struct timespec until = timespec_of(until_ns);
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until);
+}
+#endif
+
+int thread_join(pthread_t thread, int64_t limit_ns)
+{
+    return -join_until(thread, clock_real_now() + limit_ns);
+}
+
+int thread_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    int rc = pthread_condattr_init(&attributes);
+    if (rc != 0)
+        return -rc;
+    rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (rc == 0)
+        rc = pthread_cond_init(cond, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    return -rc;
+}
+
+bool thread_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns)
+{
+    if (until_ns == INT64_MAX)
+        return pthread_cond_wait(cond, lock) == 0;
+    struct timespec until = timespec_of(until_ns);
+    int rc = pthread_cond_timedwait(cond, lock, &until);
+    ENSURE(rc == 0 || rc == ETIMEDOUT);
+    return rc == 0;
+}

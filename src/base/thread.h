@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads with a name and a bounded join; locks and conditions on the monotonic clock.
+ */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Starts a joinable thread. stack_bytes 0 = the system's default. 0 or a negative errno. */
+int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void *arg);
+
+/* Names the calling thread "srun:<name>", cut to the 15 bytes that Linux keeps. */
+void thread_name_self(const char *name);
+
+/* Joins a thread that is about to end; -ETIMEDOUT when it has not by limit_ns from now. */
+int thread_join(pthread_t thread, int64_t limit_ns);
+
+/* 0 or a negative errno. */
+int thread_cond_init(pthread_cond_t *cond);
+
+/* Waits on a condition made by thread_cond_init until a monotonic time (INT64_MAX: no limit).
+ * False when the time has come. May wake early. */
+bool thread_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns);
+
+#endif

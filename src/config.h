@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The resolved configuration: default < code < file < environment. One table of knobs serves the
+ * file, the environment, --help and docs/configuration.md. Used by the control thread before any
+ * other thread exists; read-only afterwards.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <srun/config.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct config {
+    struct srun_config value; /* every field filled in; strings owned by the members below */
+    char *name, *version, *crash_file;
+};
+
+/* Default < code: checks size and ranges, fills the defaults, copies the strings. A NULL code is
+ * all defaults. -E2BIG, -EINVAL (names the field, the value, what is accepted), -ENOMEM. */
+int config_init(struct config *config, const struct srun_config *code, srun_err *err);
+
+/* < file < environment. path may be NULL. getenv_fn is secure_getenv outside of tests.
+ * SRUN_EUSAGE names the variable, or the file and line, the value, and what is accepted. */
+int config_load(struct config *config, const char *path, char *(*getenv_fn)(const char *),
+                srun_err *err);
+
+/* The knobs for --help: variable, what it sets, default. */
+void config_print_help(FILE *out);
+
+void config_free(struct config *config);
+
+#endif

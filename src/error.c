@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Errors as values: makes them, names them, prints the last one. Any thread. Allocates nothing,
+ * logs nothing, and leaves errno as it found it.
+ */
+#include <srun/error.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Moves back to the start of a UTF-8 sequence that the end of the buffer may have cut. */
+static void drop_cut_rune(char *text, size_t size)
+{
+    size_t start = size;
+    while (start > 0 && size - start < 3 && (text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
+        unsigned char lead = (unsigned char)text[start - 1];
+        size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+        if (size - (start - 1) < wanted)
+            text[start - 1] = '\0';
+    }
+}
+
+/* One line stays one line, whatever the values in it were. */
+static void replace_controls(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+const char *srun_strerror(int code)
+{
+    switch (code) {
+    case SRUN_ESTATE:
+        return "not possible in this state";
+    case SRUN_EFORK:
+        return "called in a forked child";
+    case SRUN_EUSAGE:
+        return "wrong usage";
+    case ETIMEDOUT:
+    case -ETIMEDOUT:
+        return "timed out";
+    default:
+        break;
+    }
+    if (code == INT_MIN)
+        return "unknown error";
+    const char *text = strerrordesc_np(code < 0 ? -code : code);
+    return text != NULL ? text : "unknown error";
+}
+
+int srun_fail(srun_err *err, int code, const char *format, ...)
+{
+    if (err == NULL)
+        return code;
+
+    /* By way of a copy, so that err's own text may stand among the arguments. */
+    int saved = errno;
+    char text[sizeof err->text];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (size < 0)
+        text[0] = '\0';
+    if (size >= (int)sizeof text)
+        drop_cut_rune(text, sizeof text - 1);
+    replace_controls(text);
+
+    err->code = code;
+    memcpy(err->text, text, strlen(text) + 1);
+    errno = saved;
+    return code;
+}
+
+int srun_report(const srun_err *err)
+{
+    int saved = errno;
+    int code = err != NULL ? err->code : 0;
+    const char *text = err != NULL && err->text[0] != '\0' ? err->text
+                       : code != 0                         ? srun_strerror(code)
+                                                           : "unknown error";
+
+    /* Nobody is left to be told that stderr is closed. */
+    (void)fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
+    errno = saved;
+    return code == SRUN_EUSAGE ? 2 : 1;
+}

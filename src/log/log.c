@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loggers: a root that owns level, format and sink, and children that carry key-values which
+ * were rendered once, in both forms, so that a change of format reaches loggers that exist. Any
+ * thread. Writing a record allocates nothing and keeps errno.
+ *
+ * A record is encoded on the stack and written from there without a lock of ours; only one that is
+ * longer than PIPE_BUF is encoded again into the buffer of its sink.
+ */
+#include "log/log.h"
+
+#include "base/auto.h"
+#include "log/json.h"
+#include "log/out.h"
+#include "log/record.h"
+#include "log/sink.h"
+#include "log/text.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define PREFIX_MAX 4096
+
+_Static_assert(SINK_SMALL >= RECORD_CAPACITY_MIN, "the encoders can work on the stack buffer");
+
+struct prefix {
+    char *data;
+    size_t size;
+};
+
+/* What a family of loggers shares. */
+struct family {
+    int level; /* read by srun_log_enabled, always atomically */
+    atomic_int format;
+    int source;
+    int fd;
+    struct sink *sink;
+    atomic_uint_fast64_t lost;   /* since the beginning */
+    atomic_uint_fast64_t untold; /* of those, not yet told by a record */
+};
+
+struct srun_logger {
+    struct srun_logger_head head; /* first: the macros read it */
+    struct family *family;
+    bool is_root;
+    struct prefix text, json; /* both in storage */
+    char storage[];
+};
+
+static inline __attribute__((always_inline)) void encode(struct out *out,
+                                                         const struct record *record, bool json)
+{
+    if (json)
+        json_record(out, record);
+    else
+        text_record(out, record);
+}
+
+static __attribute__((noinline)) bool write_large(const struct family *family,
+                                                  const struct record *record, bool json)
+{
+    char *buffer = sink_begin(family->sink, family->fd);
+    if (buffer == NULL)
+        return false;
+    struct out out = out_over(buffer, SINK_LARGE);
+    encode(&out, record, json);
+    return sink_end(family->sink, family->fd, (size_t)(out.at - buffer));
+}
+
+static inline __attribute__((always_inline)) bool
+write_record(const struct family *family, const struct record *record, bool json)
+{
+    char buffer[SINK_SMALL];
+    struct out out = out_over(buffer, sizeof buffer);
+    encode(&out, record, json);
+    if (out.cut)
+        return write_large(family, record, json);
+    return sink_write(family->sink, family->fd, buffer, (size_t)(out.at - buffer));
+}
+
+/* A record takes the losses that nobody told yet with it; when it is lost itself they are left,
+ * one more, to the next. So the sum of what is told never exceeds what was lost. */
+static inline __attribute__((always_inline)) void write_and_account(const srun_logger *log,
+                                                                    struct record *record)
+{
+    struct family *family = log->family;
+    bool json = atomic_load_explicit(&family->format, memory_order_relaxed) == SRUN_LOG_JSON;
+    const struct prefix *prefix = json ? &log->json : &log->text;
+    record->prefix = prefix->data;
+    record->prefix_size = prefix->size;
+    if (atomic_load_explicit(&family->untold, memory_order_relaxed) > 0)
+        record->lost = atomic_exchange(&family->untold, 0);
+
+    if (!write_record(family, record, json)) {
+        atomic_fetch_add(&family->lost, 1);
+        atomic_fetch_add(&family->untold, record->lost + 1);
+    }
+}
+
+/* A binding may not know where it is called from. */
+static const struct srun_source *shown_source(const srun_logger *log,
+                                              const struct srun_source *source)
+{
+    bool known = source != NULL && source->file != NULL && source->function != NULL;
+    return log->family->source && known ? source : NULL;
+}
+
+static inline __attribute__((always_inline)) void write_now(const srun_logger *log, int level,
+                                                            const struct srun_source *source,
+                                                            const char *message,
+                                                            const struct srun_kv *kvs)
+{
+    struct record record = {
+        .stamp = stamp_now(),
+        .level = level,
+        .source = shown_source(log, source),
+        .message = message,
+        .message_size = source != NULL && source->message_size > 0 ? source->message_size
+                                                                   : strlen(message),
+        .kvs = kvs,
+    };
+    write_and_account(log, &record);
+}
+
+void srun_log_write(srun_logger *log, int level, const struct srun_source *source,
+                    const char *message, const struct srun_kv *kvs)
+{
+    if (!srun_log_enabled(log, level))
+        return;
+    int saved = errno;
+    write_now(log, level, source, message != NULL ? message : "", kvs);
+    errno = saved;
+}
+
+/* A logger whose prefixes are those of `before` (or none) followed by the given ones. */
+static srun_logger *logger_alloc(struct family *family, struct prefix text, struct prefix json)
+{
+    srun_logger *log = malloc(sizeof *log + text.size + json.size);
+    if (log == NULL)
+        return NULL;
+    *log = (struct srun_logger){.head.level = &family->level, .family = family};
+    log->text = (struct prefix){log->storage, text.size};
+    log->json = (struct prefix){log->storage + text.size, json.size};
+    memcpy(log->text.data, text.data, text.size);
+    memcpy(log->json.data, json.data, json.size);
+    return log;
+}
+
+int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_kv *kvs,
+                     srun_err *err)
+{
+    int saved = errno;
+    char text[PREFIX_MAX + OUT_RESERVE];
+    char json[PREFIX_MAX + OUT_RESERVE];
+    struct out text_out = out_over(text, sizeof text);
+    struct out json_out = out_over(json, sizeof json);
+
+    (void)out_put(&text_out, parent->text.data, parent->text.size);
+    (void)out_put(&json_out, parent->json.data, parent->json.size);
+    text_attrs(&text_out, kvs);
+    json_attrs(&json_out, kvs);
+    if (text_out.cut || json_out.cut)
+        return srun_fail(err, -E2BIG, "logger: the key-values exceed %d bytes", PREFIX_MAX);
+
+    srun_logger *log =
+        logger_alloc(parent->family, (struct prefix){text, (size_t)(text_out.at - text)},
+                     (struct prefix){json, (size_t)(json_out.at - json)});
+    errno = saved;
+    if (log == NULL)
+        return srun_fail(err, -ENOMEM, "logger: out of memory");
+    *out = log;
+    return 0;
+}
+
+static void family_free(struct family *family)
+{
+    sink_close(family->sink, family->fd);
+    free(family);
+}
+
+srun_logger *srun_logger_free(srun_logger *log)
+{
+    if (log == NULL)
+        return NULL;
+    int saved = errno;
+    if (log->is_root) {
+        if (atomic_load(&log->family->untold) > 0)
+            write_now(log, SRUN_LEVEL_WARN, NULL, "log records were lost", NULL);
+        family_free(log->family);
+    }
+    free(log);
+    errno = saved;
+    return NULL;
+}
+
+void srun_logger_set_level(srun_logger *log, int level)
+{
+    __atomic_store_n(&log->family->level, level, __ATOMIC_RELAXED);
+}
+
+int srun_logger_level(const srun_logger *log)
+{
+    return __atomic_load_n(&log->family->level, __ATOMIC_RELAXED);
+}
+
+uint64_t srun_logger_lost(const srun_logger *log)
+{
+    return atomic_load(&log->family->lost);
+}
+
+void log_configure(srun_logger *root, srun_log_format format, int level)
+{
+    atomic_store_explicit(&root->family->format, (int)format, memory_order_relaxed);
+    srun_logger_set_level(root, level);
+}
+
+int log_new(srun_logger **out, int fd, srun_log_format format, int level, int source, srun_err *err)
+{
+    auto_free struct family *family = calloc(1, sizeof *family);
+    if (family == NULL)
+        return srun_fail(err, -ENOMEM, "log: out of memory");
+    family->level = level;
+    atomic_init(&family->format, (int)format);
+    family->source = source;
+    family->fd = fd;
+    int rc = sink_open(&family->sink, fd, err);
+    if (rc < 0)
+        return rc;
+
+    srun_logger *root = logger_alloc(family, (struct prefix){"", 0}, (struct prefix){"", 0});
+    if (root == NULL) {
+        sink_close(family->sink, fd);
+        return srun_fail(err, -ENOMEM, "log: out of memory");
+    }
+    tzset(); /* reads the zone now, so that no record has to */
+    root->is_root = true;
+    take_ptr(family);
+    *out = root;
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The usual way to drive a runner: the calling thread becomes the control thread until the end.
+ */
+#include "runner.h"
+
+#include <srun/log.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int exit_code_of(int code)
+{
+    return code == SRUN_EUSAGE ? 2 : 1;
+}
+
+/* Leaves without atexit and destructors: a stuck thread may hold any lock, and uses its memory. */
+static void leave_if_stuck(srun_runner *runner)
+{
+    unsigned stuck = srun_runner_stuck(runner);
+    if (stuck == 0)
+        return;
+    int code = srun_runner_exit_code(runner);
+    SRUN_ERROR(runner->log, "leaving with stuck threads", SRUN_UINT("stuck", stuck),
+               SRUN_INT("exit_code", code));
+    _exit(code);
+}
+
+int srun_runner_run(srun_runner *runner)
+{
+    srun_err err = {0};
+    int rc = srun_runner_start(runner, &err);
+    if (rc < 0) {
+        (void)srun_report(&err);
+        return exit_code_of(rc);
+    }
+    if (rc == SRUN_DONE)
+        return 0;
+    while (control_turn(runner, -1) > 0)
+        ;
+    leave_if_stuck(runner);
+    return srun_runner_exit_code(runner);
+}
+
+static int run_with(srun_runner *runner, srun_setup *setup, void *user)
+{
+    srun_err err = {0};
+    int rc = setup != NULL ? setup(runner, user, &err) : 0;
+    if (rc == SRUN_DONE)
+        return 0;
+    if (rc < 0) {
+        if (err.text[0] == '\0')
+            (void)srun_fail(&err, rc, "setup: %s", srun_strerror(rc));
+        (void)srun_report(&err);
+        return exit_code_of(rc);
+    }
+    return srun_runner_run(runner);
+}
+
+int srun_main(int argc, char **argv, const struct srun_config *config, srun_setup *setup,
+              void *user)
+{
+    srun_err err = {0};
+    srun_runner *runner = NULL;
+    int rc = srun_runner_new(&runner, config, &err);
+    if (rc < 0) {
+        (void)srun_report(&err);
+        return exit_code_of(rc);
+    }
+    runner->argc = argc;
+    runner->argv = argv;
+    if (user != NULL)
+        runner->home.user = runner->config.value.user = user;
+    int code = run_with(runner, setup, user);
+    (void)srun_runner_free(runner);
+    return code;
+}

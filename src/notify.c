@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "notify.h"
+
+#include "base/duration.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 50 /* with a manager that is busy; a status is not worth waiting for */
+
+static int64_t positive_number(const char *text)
+{
+    char *end;
+    errno = 0;
+    long long number = text != NULL ? strtoll(text, &end, 10) : 0;
+    return text != NULL && errno == 0 && *end == '\0' && number > 0 ? number : 0;
+}
+
+/* Half a second asked for is half a second; more than 290 years is never. */
+static int64_t read_watchdog(char *(*getenv_fn)(const char *))
+{
+    int64_t usec = positive_number(getenv_fn("WATCHDOG_USEC"));
+    const char *pid = getenv_fn("WATCHDOG_PID");
+    if (pid != NULL && positive_number(pid) != getpid())
+        return 0; /* meant for another process */
+    return usec <= INT64_MAX / NS_PER_US ? usec * NS_PER_US : 0;
+}
+
+int notify_open(struct notify *notify, char *(*getenv_fn)(const char *))
+{
+    *notify = (struct notify){.fd = -1};
+    const char *path = getenv_fn("NOTIFY_SOCKET");
+    if (path == NULL || path[0] == '\0')
+        return 0;
+    size_t length = strlen(path);
+    if ((path[0] != '/' && path[0] != '@') || length >= sizeof notify->address.sun_path)
+        return -EINVAL;
+    notify->address.sun_family = AF_UNIX;
+    memcpy(notify->address.sun_path, path, length);
+    if (path[0] == '@')
+        notify->address.sun_path[0] = '\0'; /* the abstract name space */
+    notify->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (notify->fd < 0)
+        return -errno;
+    const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000};
+    notify->impatient =
+        setsockopt(notify->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0;
+    notify->watchdog_ns = read_watchdog(getenv_fn);
+    return 0;
+}
+
+void notify_close(struct notify *notify)
+{
+    if (notify->fd >= 0)
+        (void)close(notify->fd);
+    notify->fd = -1;
+}
+
+/* Waits a moment for a busy manager, but not a second time before it has taken something. */
+static void send_text(struct notify *notify, const char *text, int flags)
+{
+    if (notify->tired || notify->impatient)
+        flags |= MSG_DONTWAIT;
+    ssize_t sent = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | flags,
+                          (const struct sockaddr *)&notify->address, notify->address_size);
+    notify->tired = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
+}
+
+void notify_send(struct notify *notify, const char *format, ...)
+{
+    if (notify->fd < 0)
+        return;
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    send_text(notify, text, 0);
+}
+
+void notify_status(struct notify *notify, const char *format, ...)
+{
+    if (notify->fd < 0)
+        return;
+    char text[sizeof notify->last_status] = "STATUS=";
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text + 7, sizeof text - 7, format, args);
+    va_end(args);
+    for (char *at = text; *at != '\0'; at++)
+        if (*at == '\n')
+            *at = ' '; /* a line break would begin another variable */
+    if (strcmp(text, notify->last_status) == 0)
+        return;
+    memcpy(notify->last_status, text, sizeof text);
+    send_text(notify, text, MSG_DONTWAIT);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tells systemd how it goes: one datagram per message to NOTIFY_SOCKET (sd_notify(3)). Without
+ * that variable every call does nothing. A message that cannot be sent is dropped: the service
+ * manager is never a reason to fail. Threads: control.
+ */
+#ifndef NOTIFY_H
+#define NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct notify {
+    int fd; /* -1: nobody listens */
+    struct sockaddr_un address;
+    socklen_t address_size;
+    int64_t watchdog_ns; /* ping within this, 0 = not asked for */
+    bool impatient;      /* the socket has no time limit, so it must never be waited for */
+    bool tired;          /* the manager did not take the last message in time */
+    char last_status[256];
+};
+
+/* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. -EINVAL when NOTIFY_SOCKET cannot be an
+ * address (too long, or neither a path nor abstract); a negative errno from socket(). */
+int notify_open(struct notify *notify, char *(*getenv_fn)(const char *));
+void notify_close(struct notify *notify);
+
+/* One message: lines of VARIABLE=value. */
+void notify_send(struct notify *notify, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* STATUS=..., unless it is the same as before. */
+void notify_status(struct notify *notify, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

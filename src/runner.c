@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A runner as an object: making, configuring, starting and freeing it, and asking it to stop.
+ * Nothing here decides; freeing waits a little for threads that are on their way out.
+ */
+#include "runner.h"
+
+#include "base/auto.h"
+#include "base/duration.h"
+#include "base/ensure.h"
+#include "base/fd.h"
+#include "base/stack.h"
+#include "base/thread.h"
+#include "crash.h"
+#include "fork.h"
+#include "log/log.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POOL_WIDTH 2
+#define TEST_LIMIT_MS 300000      /* for the function of --test */
+#define LAST_WORDS (2 * NS_PER_S) /* for listeners and the like, when all has ended */
+
+const char *srun_version(void)
+{
+    return SRUN_VERSION_TEXT;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static int open_loop(srun_runner *runner, srun_err *err)
+{
+    int rc = inbox_init(&runner->inbox);
+    rc = rc < 0 ? rc : (runner->poller = fd_poller_new());
+    rc = rc < 0 ? rc : (runner->timer = fd_timer_new());
+    rc = rc < 0 ? rc : fd_poller_add(runner->poller, runner->inbox.event, RUNNER_TAG_INBOX, true);
+    rc = rc < 0 ? rc : fd_poller_add(runner->poller, runner->timer, RUNNER_TAG_TIMER, true);
+    rc = rc < 0 ? rc : pool_new(&runner->pool, POOL_WIDTH);
+    return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
+}
+
+static int open_parts(srun_runner *runner, const struct srun_config *config, srun_err *err)
+{
+    int rc = config_init(&runner->config, config, err);
+    if (rc < 0)
+        return rc;
+    const struct srun_config *value = &runner->config.value;
+    if (value->debug.leaks)
+        leaks_begin(&runner->leaks);
+    rc = log_new(&runner->log, value->log.fd_plus_one - 1, value->log.format, value->log.level,
+                 value->log.source, err);
+    rc = rc < 0 ? rc : flags_new(&runner->flags, err);
+    rc = rc < 0 ? rc : open_loop(runner, err);
+    if (rc < 0 || value->signals.disabled || runner->testing)
+        return rc;
+    rc = signals_hold(&runner->signals, !value->signals.keep_sigpipe, err);
+    if (rc < 0)
+        return rc;
+    rc = fd_poller_add(runner->poller, runner->signals.fd, RUNNER_TAG_SIGNALS, false);
+    return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
+}
+
+int runner_new(srun_runner **out, const struct srun_config *config, bool testing, srun_err *err)
+{
+    srun_runner *runner = calloc(1, sizeof *runner);
+    if (runner == NULL)
+        return srun_fail(err, -ENOMEM, "runner: out of memory");
+    runner->testing = testing;
+    runner->clock.is_virtual = testing;
+    runner->birth = fork_stamp();
+    runner->born_wall_ms = clock_wall_ms();
+    runner->poller = runner->timer = runner->inbox.event = runner->notify.fd = -1;
+    runner->armed_at = runner->watch_at = runner->staff_at = SEQUENCE_NEVER;
+    runner->hook.deadline = SEQUENCE_NEVER;
+    (void)pthread_mutex_init(&runner->lock, NULL);
+    (void)thread_cond_init(&runner->changed);
+    int rc = open_parts(runner, config, err);
+    if (rc < 0) {
+        (void)srun_runner_free(runner);
+        return rc;
+    }
+    runner->request.item.kind = ITEM_REQUEST;
+    runner->hook.item.kind = ITEM_HOOK;
+    listeners_init(&runner->listeners, runner->pool);
+    runner->home = (struct service_home){.runner = runner,
+                                         .user = runner->config.value.user,
+                                         .clock = &runner->clock,
+                                         .inbox = &runner->inbox,
+                                         .pool = runner->pool,
+                                         .birth = runner->birth};
+    *out = runner;
+    return 0;
+}
+
+int srun_runner_new(srun_runner **out, const struct srun_config *config, srun_err *err)
+{
+    return runner_new(out, config, false, err);
+}
+
+static void leave_tree(void *service)
+{
+    (void)service; /* the array owns it */
+}
+
+static void free_services(srun_runner *runner)
+{
+    for (unsigned i = runner->count; i > 0; i--) {
+        struct service *service = runner->services[i - 1];
+        if (service->ops.destroy != NULL)
+            service->ops.destroy(service->self);
+    }
+    tdestroy(runner->by_name, leave_tree);
+    for (unsigned i = runner->count; i > 0; i--)
+        (void)service_free(runner->services[i - 1]);
+    free(runner->services);
+}
+
+srun_runner *srun_runner_free(srun_runner *runner)
+{
+    if (runner == NULL || forked_since(runner->birth))
+        return NULL;
+    int phase = atomic_load(&runner->phase);
+    ENSURE(phase == RUNNER_ASSEMBLING || phase == RUNNER_FINISHED);
+    runner->pool = runner->stuck > 0 ? runner->pool : pool_free(runner->pool, LAST_WORDS);
+    if (runner->stuck > 0 || runner->pool != NULL)
+        return NULL; /* some thread may still use it: left as it is, on purpose */
+
+    if (runner->listeners.lost > 0)
+        SRUN_WARN(runner->log, "a listener was too slow",
+                  SRUN_UINT("not_told_of", runner->listeners.lost));
+    free_services(runner);
+    if (runner->holds_stack)
+        stack_release();
+    if (runner->holds_crash) {
+        crash_thread_leave();
+        crash_release();
+    }
+    listeners_destroy(&runner->listeners);
+    (void)sequence_free(runner->seq);
+    notify_close(&runner->notify);
+    signals_release(&runner->signals);
+    if (runner->timer >= 0)
+        (void)close(runner->timer);
+    if (runner->poller >= 0)
+        (void)close(runner->poller);
+    inbox_destroy(&runner->inbox);
+    (void)leaks_report(&runner->leaks, runner->log);
+    leaks_end(&runner->leaks);
+    (void)flags_free(runner->flags);
+    (void)srun_logger_free(runner->log);
+    config_free(&runner->config);
+    (void)pthread_cond_destroy(&runner->changed);
+    (void)pthread_mutex_destroy(&runner->lock);
+    free(runner);
+    return NULL;
+}
+
+/* --- command line, file, environment --------------------------------------------------------- */
+
+struct flags *runner_flags(const srun_runner *runner)
+{
+    return runner->flags;
+}
+
+static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
+{
+    const struct srun_config *value = &runner->config.value;
+    const struct flags_program program = {
+        .name = value->name, .version = value->version, .has_test = value->hooks.test != NULL};
+    int rc = flags_parse(runner->flags, argc, argv, &program, err);
+    if (rc != 0)
+        return rc;
+    rc = config_load(&runner->config, flags_config_path(runner->flags), secure_getenv, err);
+    if (rc < 0)
+        return rc;
+    log_configure(runner->log, value->log.format, value->log.level);
+    if (value->debug.leaks && !runner->leaks.wanted)
+        leaks_begin(&runner->leaks);
+    return 0;
+}
+
+int srun_runner_parse(srun_runner *runner, int argc, char **argv, srun_err *err)
+{
+    if (forked_since(runner->birth))
+        return srun_fail(err, SRUN_EFORK, "parse: %s", srun_strerror(SRUN_EFORK));
+    if (!flags_parsed(runner->flags)) {
+        if (argc == 0) {
+            argc = runner->argc;
+            argv = runner->argv;
+        }
+        runner->parse_result = parse(runner, argc, argv, &runner->parse_err);
+    }
+    if (runner->parse_result < 0 && err != NULL)
+        *err = runner->parse_err;
+    return runner->parse_result;
+}
+
+/* --- starting -------------------------------------------------------------------------------- */
+
+static int64_t ms_or(int64_t ms, int64_t fallback_ms)
+{
+    int64_t chosen = ms > 0 ? ms : fallback_ms;
+    return chosen > INT64_MAX / NS_PER_MS ? INT64_MAX / 2 : chosen * NS_PER_MS;
+}
+
+static struct sequence_service describe(const srun_runner *runner, const struct service *service)
+{
+    const struct srun_service_options *options = &service->options;
+    const struct srun_config *config = &runner->config.value;
+    return (struct sequence_service){
+        .has_init = service->ops.init != NULL,
+        .has_run = service->ops.run != NULL,
+        .has_ready = service->ops.ready != NULL,
+        .has_stop = service->ops.stop != NULL,
+        .ready_on_entry = service->ready_on_entry,
+        .auxiliary = options->auxiliary != 0,
+        .unit = service->unit,
+        .init_ns = ms_or(options->init_ms, config->timeouts.init_ms),
+        .ready_ns = ms_or(options->ready_ms, config->timeouts.ready_ms),
+        .stop_ns = ms_or(options->stop_ms, config->timeouts.stop_ms),
+        .restart = {.when = options->restart.when,
+                    .backoff_min_ns = ms_or(options->restart.backoff_min_ms, 100),
+                    .backoff_max_ns = ms_or(options->restart.backoff_max_ms, 30000),
+                    .window_ns = ms_or(options->restart.window_ms, 60000),
+                    .limit = options->restart.limit > 0 ? options->restart.limit : 5},
+    };
+}
+
+/* How many calls may be in flight on the pool together, so that a slow one keeps nobody waiting: a
+ * whole group stops at once, services that restart stop beside it, listeners take a thread. */
+static unsigned calls_at_once(const srun_runner *runner, const struct sequence_service *list)
+{
+    unsigned members = 0, widest = 0, restarting = 0;
+    for (unsigned i = 0; i < runner->active_count; i++) {
+        members = i > 0 && list[i].unit == list[i - 1].unit ? members + 1 : 1;
+        widest = members > widest ? members : widest;
+        restarting += list[i].restart.when != SRUN_RESTART_NEVER;
+    }
+    return (widest > POOL_WIDTH ? widest : POOL_WIDTH) + restarting + (runner->listeners.count > 0);
+}
+
+static int make_sequence(srun_runner *runner)
+{
+    const struct srun_config *config = &runner->config.value;
+    auto_free struct sequence_service *list = calloc(runner->active_count + 1, sizeof list[0]);
+    if (list == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < runner->active_count; i++)
+        list[i] = describe(runner, runner->active[i]);
+    pool_widen(runner->pool, calls_at_once(runner, list));
+    const struct sequence_limits limits = {
+        .graceful_ns = ms_or(config->timeouts.graceful_ms, 300000),
+        .deadline_ns = ms_or(config->timeouts.deadline_ms, 0),
+        .drain_ns = ms_or(config->timeouts.drain_ms, 0),
+        .stuck_grace_ns = ms_or(config->timeouts.stuck_grace_ms, 1000),
+        .seed = (uint64_t)clock_real_now(),
+    };
+    (void)sequence_free(runner->seq); /* of a start that failed later on */
+    runner->seq = sequence_new(list, runner->active_count, &limits);
+    return runner->seq == NULL ? -ENOMEM : 0;
+}
+
+/* --test: the test function takes the place of the services. It is the run of a service that is
+ * ready when it has returned 0. */
+static int use_test_function(srun_runner *runner, srun_err *err)
+{
+    const struct srun_service_ops ops = {.size = sizeof ops,
+                                         .run = runner->config.value.hooks.test};
+    const struct srun_service_options options = {.size = sizeof options, .ready_ms = TEST_LIMIT_MS};
+    const struct service *made = runner_find(runner, "(test)"); /* by a start that failed? */
+    int rc =
+        made != NULL && made->ops.run == ops.run
+            ? 0
+            : runner_add(runner, "(test)", &ops, runner->config.value.user, &options, false, err);
+    if (rc < 0)
+        return rc;
+    runner->active = &runner->services[runner->count - 1];
+    runner->active_count = 1;
+    runner->active[0]->id = 0;
+    return 0;
+}
+
+static int prepare(srun_runner *runner, srun_err *err)
+{
+    runner->active = runner->services;
+    runner->active_count = runner->count;
+    int rc = flags_test(runner->flags) ? use_test_function(runner, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = make_sequence(runner);
+    rc = rc < 0 ? rc : listeners_prepare(&runner->listeners, runner->active_count);
+    return rc < 0 ? srun_fail(err, rc, "start: %s", srun_strerror(rc)) : 0;
+}
+
+/* What holds for the whole process: counted, given back by srun_runner_free. */
+static void acquire_process(srun_runner *runner)
+{
+    const struct srun_config *config = &runner->config.value;
+    stack_acquire();
+    runner->holds_stack = true;
+    if (!config->crash.disabled) {
+        crash_acquire(config->name, config->crash.file);
+        crash_thread_enter();
+        runner->holds_crash = true;
+    }
+    int rc = runner->testing ? 0 : notify_open(&runner->notify, secure_getenv);
+    if (rc < 0)
+        SRUN_WARN(
+            runner->log, "the service manager is not told",
+            SRUN_STR("why", rc == -EINVAL ? "NOTIFY_SOCKET is no address" : srun_strerror(rc)));
+    if (runner->count == 0)
+        SRUN_WARN(runner->log, "no service was added");
+}
+
+int srun_runner_start(srun_runner *runner, srun_err *err)
+{
+    if (forked_since(runner->birth))
+        return srun_fail(err, SRUN_EFORK, "start: %s", srun_strerror(SRUN_EFORK));
+    if (atomic_load(&runner->phase) != RUNNER_ASSEMBLING)
+        return srun_fail(err, SRUN_ESTATE, "start: the runner was started before");
+    int rc = srun_runner_parse(runner, 0, NULL, err);
+    if (rc != 0)
+        return rc;
+    rc = prepare(runner, err);
+    if (rc < 0)
+        return rc;
+    acquire_process(runner);
+    control_start(runner);
+    return 0;
+}
+
+int srun_runner_fd(const srun_runner *runner)
+{
+    return runner->poller;
+}
+
+int srun_runner_dispatch(srun_runner *runner)
+{
+    if (forked_since(runner->birth))
+        return SRUN_EFORK;
+    int phase = atomic_load(&runner->phase);
+    if (phase == RUNNER_ASSEMBLING)
+        return SRUN_ESTATE;
+    return phase == RUNNER_FINISHED ? 0 : control_turn(runner, 0);
+}
+
+int srun_runner_shutdown(srun_runner *runner, int code, const char *why)
+{
+    if (forked_since(runner->birth))
+        return SRUN_EFORK;
+    if (atomic_load(&runner->phase) == RUNNER_FINISHED)
+        return SRUN_ESTATE;
+    pthread_mutex_lock(&runner->lock);
+    bool first = !runner->request.posted;
+    if (first || code < runner->request.code) { /* of several at once, the worst is told */
+        runner->request.code = code;
+        (void)snprintf(runner->request.why, sizeof runner->request.why, "%s",
+                       why != NULL ? why : "asked to stop");
+    }
+    runner->request.posted = true;
+    pthread_mutex_unlock(&runner->lock);
+    if (first)
+        inbox_post(&runner->inbox, &runner->request.item);
+    return 0;
+}

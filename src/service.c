@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+#include "service.h"
+
+#include "base/duration.h"
+#include "base/stack.h"
+#include "base/thread.h"
+#include "crash.h"
+#include "fork.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define JOIN_LIMIT (1 * NS_PER_S)
+
+/* --- telling the control thread -------------------------------------------------------------- */
+
+static srun_err *message_err(struct service *service, enum sequence_event_kind kind)
+{
+    srun_err *err = &service->messages[kind].err;
+    *err = (srun_err){0};
+    return err;
+}
+
+static void tell(struct service *service, enum sequence_event_kind kind, int code)
+{
+    struct service_message *message = &service->messages[kind];
+    message->code = code;
+    inbox_post(service->home->inbox, &message->item);
+}
+
+int service_push_ready(struct service *service)
+{
+    if (forked_since(service->home->birth))
+        return SRUN_EFORK;
+    struct service_view now;
+    service_view(service, &now);
+    if (now.state != SRUN_STARTING)
+        return now.state == SRUN_RUNNING ? 0 : SRUN_ESTATE;
+    if (!atomic_exchange(&service->messages[SEQUENCE_READY].posted, true))
+        inbox_post(service->home->inbox, &service->messages[SEQUENCE_READY].item);
+    return 0;
+}
+
+void service_push_extend(struct service *service, int64_t extend_ns)
+{
+    struct service_message *message = &service->messages[SEQUENCE_EXTEND];
+    int64_t longest = atomic_load(&message->extend_ns); /* of those not heard yet */
+    while (longest < extend_ns &&
+           !atomic_compare_exchange_weak(&message->extend_ns, &longest, extend_ns))
+        ;
+    if (!atomic_exchange(&message->posted, true))
+        inbox_post(service->home->inbox, &service->messages[SEQUENCE_EXTEND].item);
+}
+
+/* --- the thread of init and run -------------------------------------------------------------- */
+
+static int call_init(struct service *service)
+{
+    crash_set_place(service->name, "init");
+    srun_err *err = message_err(service, SEQUENCE_INIT_RETURNED);
+    int code = service->ops.init(service->self, &service->life, err);
+    crash_set_place(service->name, NULL);
+    tell(service, SEQUENCE_INIT_RETURNED, code);
+    return code;
+}
+
+static enum service_order wait_for_order(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    while (service->order == SERVICE_WAIT)
+        (void)pthread_cond_wait(&service->ordered, &service->lock); /* bounded by the sequence */
+    enum service_order order = service->order;
+    pthread_mutex_unlock(&service->lock);
+    return order;
+}
+
+static void call_run(struct service *service)
+{
+    crash_set_place(service->name, "run");
+    srun_err *err = message_err(service, SEQUENCE_RUN_RETURNED);
+    int code = service->ops.run(service->self, &service->life, err);
+    crash_set_place(service->name, NULL);
+    tell(service, SEQUENCE_RUN_RETURNED, code);
+}
+
+static void *init_then_run(void *arg)
+{
+    struct service *service = arg;
+    if (call_init(service) >= 0 && service->ops.run != NULL &&
+        wait_for_order(service) == SERVICE_RUN)
+        call_run(service);
+    return NULL;
+}
+
+static void *only_run(void *arg)
+{
+    call_run(arg);
+    return NULL;
+}
+
+static void *thread_main(void *arg)
+{
+    struct service *service = arg;
+    thread_name_self(service->name);
+    crash_thread_enter();
+    __atomic_store_n(&service->tid, gettid(), __ATOMIC_RELEASE);
+    void *result = service->ops.init != NULL ? init_then_run(service) : only_run(service);
+    crash_thread_leave();
+    return result;
+}
+
+/* Starts the thread; when that fails, the call is answered with the reason. */
+static void start_thread(struct service *service, enum sequence_event_kind answer)
+{
+    int rc = thread_start(&service->thread, service->options.stack_bytes, thread_main, service);
+    service->has_thread = rc == 0;
+    if (rc < 0) {
+        srun_err *err = message_err(service, answer);
+        tell(service, answer, srun_fail(err, rc, "thread: %s", srun_strerror(rc)));
+    }
+}
+
+/* The first order stands: a thread that was told to run will run, if only to see that it is
+ * cancelled, and say that it has returned. */
+static void give_order(struct service *service, enum service_order order)
+{
+    pthread_mutex_lock(&service->lock);
+    if (service->order == SERVICE_WAIT)
+        service->order = order;
+    pthread_mutex_unlock(&service->lock);
+    pthread_cond_signal(&service->ordered);
+}
+
+void service_call_init(struct service *service)
+{
+    start_thread(service, SEQUENCE_INIT_RETURNED);
+}
+
+void service_call_run(struct service *service)
+{
+    srun_heartbeat(&service->life);
+    if (service->has_thread)
+        give_order(service, SERVICE_RUN);
+    else
+        start_thread(service, SEQUENCE_RUN_RETURNED);
+}
+
+/* --- the jobs of ready and stop -------------------------------------------------------------- */
+
+static struct service *service_of_ready(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, ready_job));
+}
+
+static struct service *service_of_stop(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, stop_job));
+}
+
+/* The pool's threads know nothing of crashes; a verb has a stack for their report while it runs. */
+static void enter_verb(const struct service *service, const char *verb)
+{
+    crash_thread_enter();
+    crash_set_place(service->name, verb);
+}
+
+static void leave_verb(void)
+{
+    crash_set_place(NULL, NULL);
+    crash_thread_leave();
+}
+
+static void run_ready(struct pool_job *job)
+{
+    struct service *service = service_of_ready(job);
+    enter_verb(service, "ready");
+    srun_err *err = message_err(service, SEQUENCE_READY_RETURNED);
+    service->messages[SEQUENCE_READY_RETURNED].code =
+        service->ops.ready(service->self, &service->life, err);
+    leave_verb();
+}
+
+static void ready_done(struct pool_job *job)
+{
+    struct service *service = service_of_ready(job);
+    inbox_post(service->home->inbox, &service->messages[SEQUENCE_READY_RETURNED].item);
+}
+
+static void run_stop(struct pool_job *job)
+{
+    struct service *service = service_of_stop(job);
+    enter_verb(service, "stop");
+    srun_err *err = message_err(service, SEQUENCE_STOP_RETURNED);
+    service->messages[SEQUENCE_STOP_RETURNED].code =
+        service->ops.stop(service->self, &service->stopping, err);
+    leave_verb();
+}
+
+static void stop_done(struct pool_job *job)
+{
+    struct service *service = service_of_stop(job);
+    inbox_post(service->home->inbox, &service->messages[SEQUENCE_STOP_RETURNED].item);
+}
+
+/* Without a thread for it, it is not ready yet, and will be asked again. */
+void service_call_ready(struct service *service)
+{
+    int rc = pool_submit(service->home->pool, &service->ready_job);
+    if (rc < 0) {
+        srun_err *err = message_err(service, SEQUENCE_READY_RETURNED);
+        tell(service, SEQUENCE_READY_RETURNED, srun_fail(err, rc, "thread: %s", srun_strerror(rc)));
+    }
+}
+
+/* What was initiated has to be stopped: without a thread for it now, then when there is one. */
+void service_call_stop(struct service *service)
+{
+    pool_queue(service->home->pool, &service->stop_job);
+}
+
+/* --- ending ---------------------------------------------------------------------------------- */
+
+void service_cancel(struct service *service, const srun_cause *cause)
+{
+    context_cancel(&service->life, cause);
+    give_order(service, SERVICE_QUIT);
+}
+
+static void interrupt_thread(void *arg, pthread_t thread, int tid)
+{
+    (void)arg, (void)tid;
+    stack_interrupt(thread);
+}
+
+void service_interrupt(struct service *service)
+{
+    if (service->has_thread)
+        stack_interrupt(service->thread);
+    (void)pool_with_thread(service->home->pool, &service->ready_job, interrupt_thread, NULL);
+    (void)pool_with_thread(service->home->pool, &service->stop_job, interrupt_thread, NULL);
+}
+
+struct description {
+    char *out;
+    size_t size;
+};
+
+static void describe_thread(void *arg, pthread_t thread, int tid)
+{
+    const struct description *description = arg;
+    stack_describe(thread, tid, description->out, description->size);
+}
+
+void service_describe_stack(struct service *service, char *out, size_t size)
+{
+    struct description description = {out, size};
+    (void)strncpy(out, "none", size);
+    if (pool_with_thread(service->home->pool, &service->stop_job, describe_thread, &description) ||
+        pool_with_thread(service->home->pool, &service->ready_job, describe_thread, &description))
+        return;
+    if (service->has_thread)
+        stack_describe(service->thread, __atomic_load_n(&service->tid, __ATOMIC_ACQUIRE), out,
+                       size);
+}
+
+void service_abandon(struct service *service)
+{
+    pool_lose(service->home->pool, &service->ready_job);
+    pool_lose(service->home->pool, &service->stop_job);
+}
+
+int service_join(struct service *service)
+{
+    if (!service->has_thread)
+        return 0;
+    int rc = thread_join(service->thread, JOIN_LIMIT);
+    service->has_thread = rc != 0;
+    return rc;
+}
+
+/* --- its life as an object ------------------------------------------------------------------- */
+
+void service_reset(struct service *service)
+{
+    context_reset(&service->life);
+    context_reset(&service->stopping);
+    service->order = SERVICE_WAIT;
+}
+
+struct service *service_free(struct service *service)
+{
+    if (service == NULL)
+        return NULL;
+    context_destroy(&service->life);
+    context_destroy(&service->stopping);
+    (void)srun_logger_free(service->log);
+    (void)pthread_cond_destroy(&service->ordered);
+    (void)pthread_mutex_destroy(&service->lock);
+    free(service->group);
+    free(service->name);
+    free(service);
+    return NULL;
+}
+
+struct service *service_new(const char *name, const struct srun_service_ops *ops, void *self,
+                            const struct srun_service_options *options,
+                            const struct service_home *home)
+{
+    struct service *service = calloc(1, sizeof *service);
+    if (service == NULL)
+        return NULL;
+    service->home = home;
+    service->ops = *ops;
+    service->self = self;
+    service->options = *options;
+    service->ready_job = (struct pool_job){.run = run_ready, .done = ready_done};
+    service->stop_job = (struct pool_job){.run = run_stop, .done = stop_done};
+    service->view = (struct service_view){
+        .since = clock_now(home->clock), .init_ns = -1, .ready_ns = -1, .stop_ns = -1};
+    for (unsigned kind = 0; kind < SERVICE_MESSAGES; kind++) {
+        service->messages[kind].service = service;
+        service->messages[kind].kind = kind;
+    }
+    (void)pthread_mutex_init(&service->lock, NULL);
+    int rc = thread_cond_init(&service->ordered);
+    rc = rc < 0 ? rc : context_init(&service->life, service, home->clock);
+    rc = rc < 0 ? rc : context_init(&service->stopping, service, home->clock);
+    service->name = strdup(name);
+    return rc < 0 || service->name == NULL ? service_free(service) : service;
+}
+
+void service_view(struct service *service, struct service_view *out)
+{
+    pthread_mutex_lock(&service->lock);
+    *out = service->view;
+    pthread_mutex_unlock(&service->lock);
+}
