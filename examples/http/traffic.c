@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Counters under one lock and one condition. An idle keep-alive connection is given linger_ms,
+ * because its next request may already be on the way: closing at once would cut that request.
+ */
+#define _GNU_SOURCE /* pthread_cond_clockwait */
+#include "traffic.h"
+
+#include <time.h>
+
+int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wait_until_locked(struct traffic *traffic, int64_t at_ms)
+{
+    struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+    pthread_cond_clockwait(&traffic->changed, &traffic->lock, CLOCK_MONOTONIC, &at);
+}
+
+static void note_locked(struct traffic *traffic)
+{
+    traffic->active_ms = monotonic_ms();
+    if (traffic->draining)
+        pthread_cond_broadcast(&traffic->changed);
+}
+
+void traffic_init(struct traffic *traffic)
+{
+    *traffic = (struct traffic){0};
+    pthread_mutex_init(&traffic->lock, NULL);
+    pthread_cond_init(&traffic->changed, NULL);
+}
+
+void traffic_destroy(struct traffic *traffic)
+{
+    pthread_cond_destroy(&traffic->changed);
+    pthread_mutex_destroy(&traffic->lock);
+}
+
+void traffic_connection_opened(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->connections++;
+    note_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+void traffic_connection_closed(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->connections--;
+    note_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+void traffic_request_opened(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->requests++;
+    note_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+void traffic_request_closed(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->requests--;
+    traffic->answered++;
+    note_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+static struct traffic_counts counts_locked(const struct traffic *traffic)
+{
+    return (struct traffic_counts){
+        .connections = traffic->connections,
+        .requests = traffic->requests,
+        .answered = traffic->answered,
+    };
+}
+
+struct traffic_counts traffic_counts(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    struct traffic_counts counts = counts_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+    return counts;
+}
+
+void traffic_drain(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->draining = true;
+    note_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+bool traffic_is_draining(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    bool draining = traffic->draining;
+    pthread_mutex_unlock(&traffic->lock);
+    return draining;
+}
+
+struct traffic_counts traffic_wait(struct traffic *traffic, int64_t linger_ms, int64_t limit_ms)
+{
+    int64_t limit = monotonic_ms() + limit_ms;
+    pthread_mutex_lock(&traffic->lock);
+    while (traffic->connections > 0) {
+        int64_t until = traffic->requests > 0 ? limit : traffic->active_ms + linger_ms;
+        if (until > limit)
+            until = limit;
+        if (monotonic_ms() >= until)
+            break;
+        wait_until_locked(traffic, until);
+    }
+    struct traffic_counts counts = counts_locked(traffic);
+    pthread_mutex_unlock(&traffic->lock);
+    return counts;
+}
+
+void traffic_cut(struct traffic *traffic)
+{
+    pthread_mutex_lock(&traffic->lock);
+    traffic->cut = true;
+    pthread_cond_broadcast(&traffic->changed);
+    pthread_mutex_unlock(&traffic->lock);
+}
+
+bool traffic_pause_ms(struct traffic *traffic, int64_t ms)
+{
+    int64_t until = monotonic_ms() + ms;
+    pthread_mutex_lock(&traffic->lock);
+    while (!traffic->cut && monotonic_ms() < until)
+        wait_until_locked(traffic, until);
+    bool whole = !traffic->cut;
+    pthread_mutex_unlock(&traffic->lock);
+    return whole;
+}
