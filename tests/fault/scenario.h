@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A scenario is run again and again: first without a failure, then with the first call failing,
+ * then the second, until a run passes in which nothing failed. After each run all memory,
+ * descriptors and threads must be back.
+ */
+#ifndef TESTS_FAULT_SCENARIO_H
+#define TESTS_FAULT_SCENARIO_H
+
+#include "harness.h"
+#include "wrap.h"
+
+#include <srun/srun.h>
+
+/* Runs `once` for each point; it calls scenario_arm where failures begin, and scenario_disarm
+ * where they end. Prints how many points were tried. */
+void scenario_each(const char *name, unsigned kinds, void (*once)(void *arg), void *arg);
+
+/* As above, but from the failing call on all fail. */
+void scenario_each_lasting(const char *name, unsigned kinds, void (*once)(void *arg), void *arg);
+
+void scenario_arm(void);
+
+/* How many calls were made to fail. */
+unsigned scenario_disarm(void);
+
+/* The errno of the failed call. */
+int scenario_errno(void);
+
+/* For calls that failed in another process. */
+void scenario_failed_elsewhere(const char *name);
+
+/* "call 7, eventfd": for what an assertion says. */
+const char *scenario_point(void);
+
+#define SCENARIO_ASSERT(condition, ...)                                                            \
+    do {                                                                                           \
+        char said_[1600];                                                                          \
+        (void)snprintf(said_, sizeof said_, __VA_ARGS__);                                          \
+        ck_assert_msg(condition, "when %s fails: %s: %s", scenario_point(), #condition, said_);    \
+    } while (0)
+
+/* An error of the library is the one of the failed call, or SRUN_EUSAGE, and says so. */
+void scenario_assert_error(int rc, const srun_err *err);
+
+#endif

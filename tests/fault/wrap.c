@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include "wrap.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <poll.h>
+#include <popt.h>
+#include <pthread.h>
+#include <search.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <yaml.h>
+
+static _Atomic unsigned armed;
+static _Atomic long countdown;
+static _Atomic bool keeps_failing;
+static _Atomic unsigned failed;
+static const char *_Atomic first_name = "none";
+static _Atomic int first_errno;
+static _Atomic long blocks;
+static _Atomic int output_fd = -1;
+
+void fault_arm(unsigned kinds, unsigned k, bool lasting)
+{
+    atomic_store(&countdown, k);
+    atomic_store(&keeps_failing, lasting && k > 0);
+    atomic_store(&failed, 0);
+    atomic_store(&first_name, "none");
+    atomic_store(&first_errno, 0);
+    atomic_store(&armed, kinds);
+}
+
+unsigned fault_disarm(void)
+{
+    atomic_store(&armed, 0);
+    return atomic_load(&failed);
+}
+
+const char *fault_name(void)
+{
+    return atomic_load(&first_name);
+}
+
+int fault_errno(void)
+{
+    return atomic_load(&first_errno);
+}
+
+long fault_blocks(void)
+{
+    return atomic_load(&blocks);
+}
+
+void fault_output_fd(int fd)
+{
+    atomic_store(&output_fd, fd);
+}
+
+/* Counts a call, and says whether it is the one to fail; then errno is set. */
+static bool fails(const char *name, unsigned kind, int error)
+{
+    if ((atomic_load(&armed) & kind) == 0)
+        return false;
+    long left = atomic_fetch_sub(&countdown, 1);
+    if (left != 1 && !(left < 1 && atomic_load(&keeps_failing)))
+        return false;
+    if (atomic_fetch_add(&failed, 1) == 0) {
+        atomic_store(&first_name, name);
+        atomic_store(&first_errno, error);
+    }
+    errno = error;
+    return true;
+}
+
+static void *counted(void *block)
+{
+    if (block != NULL)
+        atomic_fetch_add(&blocks, 1);
+    return block;
+}
+
+/* Each wrapper stands in for one function; the prototype keeps -Wmissing-prototypes content. */
+#define WRAP(type, name, ...)                                                                      \
+    type __wrap_##name(__VA_ARGS__);                                                               \
+    type __wrap_##name(__VA_ARGS__)
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+WRAP(void *, malloc, size_t size)
+{
+    return fails("malloc", FAULT_MEMORY, ENOMEM) ? NULL : counted(malloc(size));
+}
+
+WRAP(void *, calloc, size_t count, size_t size)
+{
+    return fails("calloc", FAULT_MEMORY, ENOMEM) ? NULL : counted(calloc(count, size));
+}
+
+WRAP(void *, realloc, void *block, size_t size)
+{
+    if (fails("realloc", FAULT_MEMORY, ENOMEM))
+        return NULL;
+    return block == NULL ? counted(malloc(size)) : realloc(block, size);
+}
+
+WRAP(char *, strdup, const char *text)
+{
+    return fails("strdup", FAULT_MEMORY, ENOMEM) ? NULL : counted(strdup(text));
+}
+
+WRAP(void, free, void *block)
+{
+    if (block != NULL)
+        atomic_fetch_sub(&blocks, 1);
+    free(block);
+}
+
+WRAP(void *, tsearch, const void *key, void **root, int (*compare)(const void *, const void *))
+{
+    return fails("tsearch", FAULT_MEMORY, ENOMEM) ? NULL : tsearch(key, root, compare);
+}
+
+WRAP(locale_t, newlocale, int mask, const char *name, locale_t base)
+{
+    return fails("newlocale", FAULT_MEMORY, ENOMEM) ? (locale_t)0 : newlocale(mask, name, base);
+}
+
+WRAP(void *, mmap, void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    return fails("mmap", FAULT_MEMORY, ENOMEM) ? MAP_FAILED
+                                               : mmap(where, size, protection, flags, fd, offset);
+}
+
+WRAP(int, pthread_attr_init, pthread_attr_t *attributes)
+{
+    return fails("pthread_attr_init", FAULT_MEMORY, ENOMEM) ? ENOMEM
+                                                            : pthread_attr_init(attributes);
+}
+
+WRAP(poptContext, poptGetContext, const char *name, int argc, const char **argv,
+     const struct poptOption *options, unsigned flags)
+{
+    return fails("poptGetContext", FAULT_MEMORY, ENOMEM)
+               ? NULL
+               : poptGetContext(name, argc, argv, options, flags);
+}
+
+WRAP(int, yaml_parser_initialize, yaml_parser_t *parser)
+{
+    if (!fails("yaml_parser_initialize", FAULT_MEMORY, ENOMEM))
+        return yaml_parser_initialize(parser);
+    memset(parser, 0, sizeof *parser); /* as libyaml leaves it */
+    return 0;
+}
+
+WRAP(int, yaml_parser_parse, yaml_parser_t *parser, yaml_event_t *event)
+{
+    if (!fails("yaml_parser_parse", FAULT_MEMORY, ENOMEM))
+        return yaml_parser_parse(parser, event);
+    memset(event, 0, sizeof *event);
+    parser->error = YAML_MEMORY_ERROR;
+    return 0;
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+WRAP(int, pthread_create, pthread_t *out, const pthread_attr_t *attributes, void *(*body)(void *),
+     void *arg)
+{
+    return fails("pthread_create", FAULT_THREAD, EAGAIN)
+               ? EAGAIN
+               : pthread_create(out, attributes, body, arg);
+}
+
+WRAP(int, pthread_attr_setstacksize, pthread_attr_t *attributes, size_t size)
+{
+    return fails("pthread_attr_setstacksize", FAULT_THREAD, EINVAL)
+               ? EINVAL
+               : pthread_attr_setstacksize(attributes, size);
+}
+
+WRAP(int, pthread_setname_np, pthread_t thread, const char *name)
+{
+    return fails("pthread_setname_np", FAULT_DESCRIPTOR, EMFILE) ? EMFILE
+                                                                 : pthread_setname_np(thread, name);
+}
+
+/* Who asks what there was may be refused; putting an old one back cannot fail. */
+WRAP(int, sigaltstack, const stack_t *ours, stack_t *before)
+{
+    bool fail = before != NULL && fails("sigaltstack", FAULT_MEMORY, ENOMEM);
+    return fail ? -1 : sigaltstack(ours, before);
+}
+
+/* --- descriptors ----------------------------------------------------------------------------- */
+
+WRAP(int, eventfd, unsigned count, int flags)
+{
+    return fails("eventfd", FAULT_DESCRIPTOR, EMFILE) ? -1 : eventfd(count, flags);
+}
+
+WRAP(int, epoll_create1, int flags)
+{
+    return fails("epoll_create1", FAULT_DESCRIPTOR, EMFILE) ? -1 : epoll_create1(flags);
+}
+
+WRAP(int, epoll_ctl, int poller, int what, int fd, struct epoll_event *event)
+{
+    return fails("epoll_ctl", FAULT_DESCRIPTOR, ENOSPC) ? -1 : epoll_ctl(poller, what, fd, event);
+}
+
+WRAP(int, epoll_wait, int poller, struct epoll_event *events, int most, int timeout)
+{
+    return fails("epoll_wait", FAULT_INTERRUPT, EINTR) ? -1
+                                                       : epoll_wait(poller, events, most, timeout);
+}
+
+WRAP(int, poll, struct pollfd *list, nfds_t count, int timeout)
+{
+    return fails("poll", FAULT_INTERRUPT, EINTR) ? -1 : poll(list, count, timeout);
+}
+
+WRAP(int, timerfd_create, int clock, int flags)
+{
+    return fails("timerfd_create", FAULT_DESCRIPTOR, ENFILE) ? -1 : timerfd_create(clock, flags);
+}
+
+WRAP(int, timerfd_settime, int timer, int flags, const struct itimerspec *to,
+     struct itimerspec *before)
+{
+    return fails("timerfd_settime", FAULT_MEMORY, ENOMEM)
+               ? -1
+               : timerfd_settime(timer, flags, to, before);
+}
+
+WRAP(int, signalfd, int fd, const sigset_t *set, int flags)
+{
+    return fails("signalfd", FAULT_DESCRIPTOR, ENFILE) ? -1 : signalfd(fd, set, flags);
+}
+
+WRAP(int, setsockopt, int fd, int level, int option, const void *value, socklen_t size)
+{
+    return fails("setsockopt", FAULT_DESCRIPTOR, ENOMEM)
+               ? -1
+               : setsockopt(fd, level, option, value, size);
+}
+
+WRAP(int, socket, int domain, int type, int protocol)
+{
+    return fails("socket", FAULT_DESCRIPTOR, EMFILE) ? -1 : socket(domain, type, protocol);
+}
+
+WRAP(ssize_t, sendto, int fd, const void *data, size_t size, int flags,
+     const struct sockaddr *address, socklen_t address_size)
+{
+    return fails("sendto", FAULT_DESCRIPTOR, ENOBUFS)
+               ? -1
+               : sendto(fd, data, size, flags, address, address_size);
+}
+
+WRAP(int, open, const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return fails("open", FAULT_DESCRIPTOR, EMFILE) ? -1 : open(path, flags, mode);
+}
+
+WRAP(int, fstat, int fd, struct stat *out)
+{
+    return fails("fstat", FAULT_DESCRIPTOR, EIO) ? -1 : fstat(fd, out);
+}
+
+WRAP(DIR *, opendir, const char *path)
+{
+    return fails("opendir", FAULT_DESCRIPTOR, EMFILE) ? NULL : opendir(path);
+}
+
+WRAP(struct dirent *, readdir, DIR *stream)
+{
+    return fails("readdir", FAULT_DESCRIPTOR, EIO) ? NULL : readdir(stream);
+}
+
+WRAP(ssize_t, readlink, const char *path, char *out, size_t size)
+{
+    return fails("readlink", FAULT_MEMORY, ENOMEM) ? -1 : readlink(path, out, size);
+}
+
+WRAP(ssize_t, read, int fd, void *data, size_t size)
+{
+    bool fail = fails("read", FAULT_INTERRUPT, EINTR) || fails("read", FAULT_DESCRIPTOR, EIO);
+    return fail ? -1 : read(fd, data, size);
+}
+
+/* --- output ---------------------------------------------------------------------------------- */
+
+WRAP(ssize_t, write, int fd, const void *data, size_t size)
+{
+    bool fail = fails("write", FAULT_INTERRUPT, EINTR) ||
+                (fd == atomic_load(&output_fd) && fails("write", FAULT_OUTPUT, ENOSPC));
+    return fail ? -1 : write(fd, data, size);
+}
+
+WRAP(ssize_t, pwritev2, int fd, const struct iovec *list, int count, off_t offset, int flags)
+{
+    bool fail =
+        fails("pwritev2", FAULT_INTERRUPT, EINTR) || fails("pwritev2", FAULT_OUTPUT, EOPNOTSUPP);
+    return fail ? -1 : pwritev2(fd, list, count, offset, flags);
+}
+
+WRAP(ssize_t, send, int fd, const void *data, size_t size, int flags)
+{
+    bool fail = fails("send", FAULT_INTERRUPT, EINTR) || fails("send", FAULT_OUTPUT, ENOBUFS);
+    return fail ? -1 : send(fd, data, size, flags);
+}
+
+WRAP(int, fflush, FILE *stream)
+{
+    return fails("fflush", FAULT_OUTPUT, ENOSPC) ? EOF : fflush(stream);
+}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""What is told of a crash, and that the crash stays one. Sanitizers report crashes themselves and
+in their own way, so under them there is nothing of ours to see."""
+import os
+import re
+import signal
+import stat
+import sys
+
+sys.dont_write_bytecode = True
+from scripted import STEADY, script  # noqa: E402
+from support import SANITIZE, Suite, check, equal  # noqa: E402
+
+suite = Suite("crash")
+
+
+def crash_test(function):
+    """A test that is left out, and says so, under a sanitizer."""
+    if not SANITIZE:
+        return suite.test(function)
+    def left_out(folder):
+        print(f"left out under {SANITIZE}: {function.__name__}")
+    left_out.__name__ = function.__name__
+    return suite.test(left_out)
+
+
+def check_report(text, name, service, phase):
+    """One report: what, who, doing what, and a stack."""
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if ": crashed with " in line]
+    equal(len(heads), 1, "reports in\n" + text)
+    head = lines[heads[0]]
+    check(re.match(rf"scripted: crashed with {name}( at address 0x[0-9a-f]+)? "
+                   rf"in service {re.escape(service)}, phase {re.escape(phase)}, pid \d+, thread \d+$",
+                   head), head)
+    frames = [line for line in lines[heads[0] + 1:] if re.search(r"\[0x[0-9a-f]+\]$", line)]
+    check(len(frames) >= 3, f"{len(frames)} stack frames in\n{text}")
+    return frames
+
+
+def crashes(folder, how, signo, verb, phase):
+    """The wait status is the signal's, the report is on stderr and in the file."""
+    steps = f"ready,crash:{how}" if verb == "run" else f"crash:{how}"
+    description = f"b {verb}={steps}" + ("" if verb == "run" else f" {STEADY}")
+    with script(folder, f"a {STEADY}", description,
+                SRUN_CRASH_FILE="reports") as process:
+        if verb == "stop":
+            process.wait_for("msg=started ")
+            process.signal(signal.SIGTERM)
+        equal(process.finish(), -signo, "wait status")
+        check_report("\n".join(process.lines), signo.name, "b", phase)
+        path = os.path.join(folder, "reports")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            check_report(file.read(), signo.name, "b", phase)
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode of the file")
+
+
+@crash_test
+def a_segmentation_fault_in_run_names_the_service(folder):
+    crashes(folder, "segv", signal.SIGSEGV, "run", "run")
+
+
+@crash_test
+def a_segmentation_fault_in_init_names_the_phase(folder):
+    crashes(folder, "segv", signal.SIGSEGV, "init", "init")
+
+
+@crash_test
+def a_segmentation_fault_in_ready_names_the_phase(folder):
+    with script(folder, "b run=block ready=crash:segv") as process:
+        equal(process.finish(), -signal.SIGSEGV, "wait status")
+        check_report("\n".join(process.lines), "SIGSEGV", "b", "ready")
+
+
+@crash_test
+def a_segmentation_fault_in_stop_names_the_phase(folder):
+    crashes(folder, "segv", signal.SIGSEGV, "stop", "stop")
+
+
+@crash_test
+def an_abort_names_the_service(folder):
+    crashes(folder, "abort", signal.SIGABRT, "run", "run")
+
+
+@crash_test
+def a_stack_overflow_is_reported_on_a_stack_of_its_own(folder):
+    crashes(folder, "overflow", signal.SIGSEGV, "run", "run")
+
+
+@crash_test
+def a_stack_overflow_in_stop_is_reported(folder):
+    crashes(folder, "overflow", signal.SIGSEGV, "stop", "stop")
+
+
+@crash_test
+def reports_are_appended_to_the_file(folder):
+    for _ in range(2):
+        with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
+            equal(process.finish(), -signal.SIGABRT, "wait status")
+    with open(os.path.join(folder, "reports"), encoding="utf-8", errors="replace") as file:
+        equal(file.read().count("crashed with SIGABRT"), 2, "reports in the file")
+
+
+@crash_test
+def a_report_does_not_follow_a_link_that_somebody_put_there(folder):
+    target = os.path.join(folder, "target")
+    os.symlink(target, os.path.join(folder, "reports"))
+    with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
+        equal(process.finish(), -signal.SIGABRT, "wait status")
+        check_report("\n".join(process.lines), "SIGABRT", "b", "run")
+    check(not os.path.exists(target), "it wrote through the link")
+
+
+@crash_test
+def a_crash_sent_by_somebody_else_is_a_crash_too(folder):
+    with script(folder, f"a {STEADY}") as process:
+        process.wait_for("msg=started ")
+        process.signal(signal.SIGSEGV)
+        equal(process.finish(), -signal.SIGSEGV, "wait status")
+        check("crashed with SIGSEGV" in "\n".join(process.lines), "no report")
+
+
+suite.main()

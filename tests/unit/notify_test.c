@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the service manager is told, read from the socket that it would read.
+ */
+#include "cast.h"
+#include "notify.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static const char *socket_name, *watchdog_usec, *watchdog_pid;
+
+static char *fake_getenv(const char *name)
+{
+    const char *value = strcmp(name, "NOTIFY_SOCKET") == 0   ? socket_name
+                        : strcmp(name, "WATCHDOG_USEC") == 0 ? watchdog_usec
+                        : strcmp(name, "WATCHDOG_PID") == 0  ? watchdog_pid
+                                                             : NULL;
+    return (char *)(uintptr_t)value;
+}
+
+/* A manager that listens at a path, or an abstract name that begins with @. */
+static int listen_at(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+    ck_assert_uint_lt(length, sizeof address.sun_path);
+    memcpy(address.sun_path, name, length);
+    if (name[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)),
+                     0);
+    return fd;
+}
+
+static const char *private_path(void)
+{
+    static char path[200];
+    (void)snprintf(path, sizeof path, "%s/notify", harness_folder());
+    return path;
+}
+
+/* The next message, "" when there is none within a moment. */
+static const char *heard(int fd, int limit_ms)
+{
+    static char text[1024];
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    ssize_t size = poll(&wait, 1, limit_ms) == 1 ? recv(fd, text, sizeof text - 1, 0) : 0;
+    ck_assert_int_ge(size, 0);
+    text[size] = '\0';
+    return text;
+}
+
+static void assert_reaches(const char *name)
+{
+    struct notify notify;
+    int manager = listen_at(name);
+    socket_name = name;
+    ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+    notify_send(&notify, "READY=1\nSTATUS=%s", "running");
+    ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "READY=1\nSTATUS=running");
+    notify_close(&notify);
+    notify_send(&notify, "READY=0");
+    ck_assert_str_eq(heard(manager, 0), "");
+    (void)close(manager);
+}
+
+START_TEST(reaches_a_manager_at_a_path_and_at_an_abstract_name)
+    {
+        char name[64];
+        assert_reaches(private_path());
+        (void)snprintf(name, sizeof name, "@srun-test-%d", getpid());
+        assert_reaches(name);
+    }
+END_TEST
+
+START_TEST(does_nothing_without_a_manager)
+    {
+        struct notify notify;
+        static const char *const none[] = {NULL, ""};
+        for (int i = 0; i < 2; i++) {
+            socket_name = none[i];
+            watchdog_usec = "1000000";
+            ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+            ck_assert_int_eq(notify.fd, -1);
+            ck_assert_int_eq(notify.watchdog_ns, 0);
+            notify_send(&notify, "READY=1");
+            notify_status(&notify, "x");
+            notify_close(&notify);
+        }
+    }
+END_TEST
+
+START_TEST(refuses_what_cannot_be_an_address)
+    {
+        struct notify notify;
+        char name[200];
+        memset(name, 'x', sizeof name);
+        name[0] = '/';
+        name[108] = '\0';
+        const char *const bad[] = {"relative", "vsock:2:1", name};
+        for (size_t i = 0; i < 3; i++) {
+            socket_name = bad[i];
+            ck_assert_int_eq(notify_open(&notify, fake_getenv), -EINVAL);
+            ck_assert_int_eq(notify.fd, -1);
+        }
+        name[107] = '\0';
+        socket_name = name;
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        notify_send(&notify, "READY=1"); /* nobody is there: dropped */
+        notify_close(&notify);
+    }
+END_TEST
+
+static int64_t watchdog_of(const char *usec, const char *pid)
+{
+    struct notify notify;
+    socket_name = "/nowhere";
+    watchdog_usec = usec;
+    watchdog_pid = pid;
+    ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+    notify_close(&notify);
+    return notify.watchdog_ns;
+}
+
+START_TEST(reads_the_watchdog_that_is_meant_for_this_process)
+    {
+        char pid[32];
+        (void)snprintf(pid, sizeof pid, "%d", getpid());
+        ck_assert_int_eq(watchdog_of("200000", NULL), 200 * NS_PER_MS);
+        ck_assert_int_eq(watchdog_of("200000", pid), 200 * NS_PER_MS);
+        ck_assert_int_eq(watchdog_of("200000", "1"), 0);
+        ck_assert_int_eq(watchdog_of(NULL, pid), 0);
+        static const char *const bad[] = {
+            "", "x", "-5", "0", "12x", "99999999999999999999", "9223372036854775807"};
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+            ck_assert_int_eq(watchdog_of(bad[i], NULL), 0);
+    }
+END_TEST
+
+START_TEST(tells_a_status_once_and_as_one_line)
+    {
+        struct notify notify;
+        int manager = listen_at(private_path());
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        notify_status(&notify, "waiting for %s", "db\nREADY=1");
+        ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "STATUS=waiting for db READY=1");
+        notify_status(&notify, "waiting for %s", "db\nREADY=1");
+        ck_assert_str_eq(heard(manager, 0), "");
+        notify_status(&notify, "running");
+        ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "STATUS=running");
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
+START_TEST(is_dropped_when_the_manager_does_not_read)
+    {
+        struct notify notify;
+        int manager = listen_at(private_path());
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        for (int i = 0; i < 100000; i++)
+            notify_send(&notify, "STATUS=%d", i); /* returns, however full it is there */
+        ck_assert_str_eq(heard(manager, 0), "STATUS=0");
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
+static char all[4096];
+
+static void collect(int manager)
+{
+    const char *text;
+    all[0] = '\0';
+    while ((text = heard(manager, 0))[0] != '\0')
+        (void)snprintf(all + strlen(all), sizeof all - strlen(all), "[%s]\n", text);
+}
+
+static int stop_at_once(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)err;
+    int rc = srun_ready(ctx);
+    return rc < 0 ? rc : srun_runner_shutdown(srun_context_runner(ctx), 0, self);
+}
+
+/* Runs one service that stops the program, giving `why`. */
+static void run_under_manager(int manager, const char *why)
+{
+    srun_runner *runner = NULL;
+    int log = memory_file();
+    static char text[64];
+    (void)snprintf(text, sizeof text, "%s", why);
+    ck_assert_int_eq(setenv("NOTIFY_SOCKET", private_path(), 1), 0);
+    ck_assert_int_eq(srun_runner_new(&runner, SRUN_CONFIG(.log.fd_plus_one = log + 1), NULL), 0);
+    ck_assert_int_eq(srun_serve(runner, "db", stop_at_once, text, NULL), 0);
+    struct actor stays = {.name = "stays", .run = BACKGROUND};
+    struct trace trace;
+    trace_init(&trace);
+    cast_add(runner, &stays, &trace, NULL);
+    ck_assert_int_eq(srun_runner_run(runner), 0);
+    (void)srun_runner_free(runner);
+    trace_destroy(&trace);
+    (void)close(log);
+    (void)unsetenv("NOTIFY_SOCKET");
+    collect(manager);
+}
+
+START_TEST(tells_of_the_stop_before_anything_stops)
+    {
+        int manager = listen_at(private_path());
+        run_under_manager(manager, "enough");
+        const char *stopping = strstr(all, "[STOPPING=1");
+        ck_assert_msg(stopping != NULL, "no STOPPING=1 in:\n%s", all);
+        const char *status = strstr(all, "STATUS=stopping db");
+        ck_assert(status == NULL || status > stopping);
+        const char *ready = strstr(all, "READY=1");
+        ck_assert(ready == NULL || ready < stopping);
+        ck_assert_ptr_nonnull(strstr(all, "enough"));
+        (void)close(manager);
+    }
+END_TEST
+
+START_TEST(lets_no_reason_to_stop_forge_a_variable)
+    {
+        int manager = listen_at(private_path());
+        run_under_manager(manager, "bye\nMAINPID=1");
+        ck_assert_ptr_nonnull(strstr(all, "MAINPID=1"));
+        ck_assert_ptr_null(strstr(all, "\nMAINPID=1"));
+        (void)close(manager);
+    }
+END_TEST
+
+int main(void)
+{
+    return HARNESS("notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
+                   does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
+                   reads_the_watchdog_that_is_meant_for_this_process,
+                   tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
+                   tells_of_the_stop_before_anything_stops,
+                   lets_no_reason_to_stop_forge_a_variable);
+}
