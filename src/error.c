@@ -43,6 +43,8 @@ const char *srun_strerror(int code)
         return "called in a forked child";
     case SRUN_EUSAGE:
         return "wrong usage";
+    case SRUN_EUPGRADE:
+        return "the upgrade failed";
     case ETIMEDOUT:
     case -ETIMEDOUT:
         return "timed out";

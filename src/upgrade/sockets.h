@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that has a name and may be handed over: listeners with their gate, kept descriptors,
+ * and what came from the generation before (or the service manager) and was not asked for yet.
+ * One lock; no call of the program and no log under it. Threads: any, unless said otherwise.
+ */
+#ifndef UPGRADE_SOCKETS_H
+#define UPGRADE_SOCKETS_H
+
+#include "upgrade/address.h"
+#include "upgrade/bind.h"
+#include "upgrade/handover.h"
+
+#include <pthread.h>
+#include <srun/error.h>
+#include <srun/upgrade.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct sockets_entry; /* in sockets.c */
+
+struct sockets {
+    pthread_mutex_t lock; /* guards what follows */
+    struct sockets_entry **entries;
+    size_t count, capacity;
+    _Atomic bool open; /* the gate; written under the lock */
+    bool in_office;    /* this generation serves, so it may unlink paths */
+};
+
+void sockets_init(struct sockets *sockets);
+
+/* Closes all that is left; removes paths of its own when in office. */
+void sockets_destroy(struct sockets *sockets);
+
+/* As srun_listen_with; *found says where it comes from: "made", "handed over", "activated", for the
+ * log; *fixed: an option that cannot be changed any more, or NULL. */
+struct sockets_found {
+    const char *origin, *fixed;
+};
+int sockets_listen(struct sockets *sockets, const char *name, const char *address,
+                   const struct srun_listen_options *options, int *fds, unsigned count,
+                   struct sockets_found *found, srun_err *err);
+int sockets_close(struct sockets *sockets, const char *name);
+
+/* As srun_gate_fd, srun_accept_now, srun_listen_address. */
+int sockets_gate_fd(struct sockets *sockets, int fd);
+int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *peer, socklen_t *length);
+int sockets_address(struct sockets *sockets, int fd, char *out, size_t size);
+
+/* The gate of all listeners at once. */
+void sockets_open(struct sockets *sockets);
+void sockets_shut(struct sockets *sockets);
+void sockets_set_office(struct sockets *sockets, bool in_office);
+
+/* As srun_upgrade_keep (fd is copied; kind KEPT or STATE), forget, take. */
+int sockets_keep(struct sockets *sockets, const char *name, int fd, enum handover_kind kind,
+                 srun_err *err);
+int sockets_forget(struct sockets *sockets, const char *name);
+int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *kind, int *fd);
+
+/* A descriptor that came from the generation before, or from outside: owned from here on, also on
+ * an error, when it is closed. 0 or -ENOMEM. */
+int sockets_adopt(struct sockets *sockets, const struct handover_entry *entry, int fd);
+
+/* What a new generation gets: entries and copies of their descriptors (close-on-exec), so that what
+ * happens meanwhile does not matter. What came in and was not asked for is not handed on. */
+struct sockets_snapshot {
+    size_t count;
+    struct handover_entry *entries;
+    int *fds;
+};
+/* 0, -ENOMEM, -EMFILE. */
+int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out);
+struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot);
+
+/* What came in and was not asked for: how many and their names ("a, b, ..."), cut to fit. */
+size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size);
+
+/* Closes what came in and was not asked for; with the paths of listeners. */
+void sockets_drop_unclaimed(struct sockets *sockets);
+
+/* The successor serves for good: lets go of the listeners without freeing their numbers, which the
+ * program may still use: each becomes a socket that nothing can connect to. */
+void sockets_let_go(struct sockets *sockets);
+
+#endif
