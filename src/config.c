@@ -46,10 +46,15 @@ static int check_reserved(const struct srun_config *value, srun_err *err)
         const void *start;
         size_t size;
     } fields[] = {
-        RESERVED(timeouts), RESERVED(log),
-        RESERVED(signals),  RESERVED(upgrade),
-        RESERVED(crash),    {"crash.more", &value->crash.more, sizeof value->crash.more},
-        RESERVED(debug),    RESERVED(hooks),
+        RESERVED(timeouts),
+        RESERVED(log),
+        RESERVED(signals),
+        RESERVED(upgrade),
+        RESERVED(crash),
+        {"crash.more", &value->crash.more, sizeof value->crash.more},
+        RESERVED(debug),
+        RESERVED(hooks),
+        {"upgrade.more", &value->upgrade.more, sizeof value->upgrade.more},
     };
 #undef RESERVED
     for (size_t i = 0; i < COUNT_OF(fields); i++)
@@ -108,6 +113,8 @@ static int resolve(struct config *config, srun_err *err)
                          value->log.fd_plus_one);
     if (value->log.fd_plus_one == 0)
         value->log.fd_plus_one = 1 + STDERR_FILENO;
+    if (value->upgrade.no_probation != 0)
+        value->upgrade.probation_ms = 0;
     value->signals.disabled = value->signals.disabled != 0;
     value->signals.keep_sigpipe = value->signals.keep_sigpipe != 0;
     value->crash.disabled = value->crash.disabled != 0;
@@ -166,5 +173,6 @@ void config_free(struct config *config)
     free(config->name);
     free(config->version);
     free(config->crash_file);
+    free(config->pid_file);
     *config = (struct config){0};
 }

@@ -13,7 +13,7 @@
 
 struct config {
     struct srun_config value; /* every field filled in; strings owned by the members below */
-    char *name, *version, *crash_file;
+    char *name, *version, *crash_file, *pid_file;
 };
 
 /* Default < code: checks size and ranges, fills the defaults, copies the strings. A NULL code is

@@ -27,6 +27,9 @@ static const struct knob_word levels[] = {
 
 #define FIELD(member) .field = #member, .offset = offsetof(struct srun_config, member)
 
+static const struct knob_word orphans[] = {
+    {"takeover", SRUN_ORPHAN_TAKEOVER}, {"exit", SRUN_ORPHAN_EXIT}, {0}};
+
 /* clang-format off */
 static const struct knob knobs[] = {
     {.group = "log", .key = "format", .variable = "SRUN_LOG_FORMAT", FIELD(log.format),
@@ -62,6 +65,27 @@ static const struct knob knobs[] = {
     {.group = "upgrade", .key = "enabled", .variable = "SRUN_UPGRADE", FIELD(upgrade.disabled),
      .type = KNOB_DISABLED,
      .help = "SIGHUP upgrades the program; otherwise it is ignored with a warning"},
+    {.group = "upgrade", .key = "start", .variable = "SRUN_UPGRADE_START", FIELD(upgrade.start_ms),
+     .type = KNOB_TIME, .fallback = 60000, .min = 1,
+     .help = "limit of the start of a new process"},
+    {.group = "upgrade", .key = "handshake", .variable = "SRUN_UPGRADE_HANDSHAKE", FIELD(upgrade.handshake_ms),
+     .type = KNOB_TIME, .fallback = 5000, .min = 1,
+     .help = "limit of each step of the hand-over"},
+    {.group = "upgrade", .key = "probation", .variable = "SRUN_UPGRADE_PROBATION", FIELD(upgrade.probation_ms),
+     .type = KNOB_TIME, .fallback = 10000,
+     .help = "how long the old process could serve again; 0s = it stops at once"},
+    {.group = "upgrade", .key = "orphan", .variable = "SRUN_UPGRADE_ORPHAN", FIELD(upgrade.orphan),
+     .type = KNOB_WORD, .words = orphans, .fallback = SRUN_ORPHAN_TAKEOVER,
+     .help = "what a new process does when the old one dies before it serves"},
+    {.group = "upgrade", .key = "any_binary", .variable = "SRUN_UPGRADE_ANY_BINARY", FIELD(upgrade.any_binary),
+     .type = KNOB_ON,
+     .help = "accept a program file that others may write to"},
+    {.group = "upgrade", .key = "supervised", .variable = "SRUN_SUPERVISED", FIELD(upgrade.supervised),
+     .type = KNOB_ON,
+     .help = "somebody counts on this very process: refuse to upgrade"},
+    {.group = "upgrade", .key = "pid_file", .variable = "SRUN_PID_FILE", FIELD(upgrade.pid_file),
+     .type = KNOB_PATH,
+     .help = "the process that serves writes its number here"},
     {.group = "crash", .key = "file", .variable = "SRUN_CRASH_FILE", FIELD(crash.file),
      .type = KNOB_PATH,
      .help = "crash reports are appended to this file as well as to stderr"},
@@ -100,15 +124,29 @@ static void put(const struct knob *knob, struct srun_config *value, int64_t numb
         memcpy(field, &small, sizeof small);
 }
 
+/* Where the copy of a path lives. */
+static char **owner_of(const struct knob *knob, struct config *config)
+{
+    bool crash = knob->offset == offsetof(struct srun_config, crash.file);
+    ENSURE(crash || knob->offset == offsetof(struct srun_config, upgrade.pid_file));
+    return crash ? &config->crash_file : &config->pid_file;
+}
+
+static const char *path_of(const struct knob *knob, const struct srun_config *value)
+{
+    const char *path;
+    memcpy(&path, (const char *)value + knob->offset, sizeof path);
+    return path;
+}
+
 static int put_path(const struct knob *knob, struct config *config, const char *text)
 {
-    ENSURE(knob->offset == offsetof(struct srun_config, crash.file)); /* the only one so far */
-    char *copy = strdup(text);
+    char *copy = strdup(text), **owner = owner_of(knob, config);
     if (copy == NULL)
         return -ENOMEM;
-    free(config->crash_file);
-    config->crash_file = copy;
-    config->value.crash.file = copy;
+    free(*owner);
+    *owner = copy;
+    memcpy((char *)&config->value + knob->offset, owner, sizeof *owner);
     return 0;
 }
 
@@ -161,7 +199,7 @@ static const char *number_text(const struct knob *knob, int64_t number, char out
 const char *knob_text(const struct knob *knob, const struct config *config, char out[KNOB_TEXT_MAX])
 {
     if (knob->type == KNOB_PATH)
-        return config->crash_file == NULL ? "none" : config->crash_file;
+        return path_of(knob, &config->value) == NULL ? "none" : path_of(knob, &config->value);
     return number_text(knob, get(knob, &config->value), out);
 }
 
@@ -237,8 +275,8 @@ int knob_set(const struct knob *knob, struct config *config, const char *text, c
 
 static int resolve_path(const struct knob *knob, struct config *config, srun_err *err)
 {
-    const char *path = config->value.crash.file;
-    config->value.crash.file = NULL;
+    const char *path = path_of(knob, &config->value), *none = NULL;
+    memcpy((char *)&config->value + knob->offset, &none, sizeof none);
     if (path == NULL)
         return 0;
     char quoted[TEXT_QUOTE_MAX];

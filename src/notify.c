@@ -4,6 +4,7 @@
 #include "base/duration.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +77,7 @@ static void send_text(struct notify *notify, const char *text, int flags)
 
 void notify_send(struct notify *notify, const char *format, ...)
 {
-    if (notify->fd < 0)
+    if (notify->fd < 0 || notify->mute)
         return;
     char text[512];
     va_list args;
@@ -88,7 +89,7 @@ void notify_send(struct notify *notify, const char *format, ...)
 
 void notify_status(struct notify *notify, const char *format, ...)
 {
-    if (notify->fd < 0)
+    if (notify->fd < 0 || notify->mute)
         return;
     char text[sizeof notify->last_status] = "STATUS=";
     va_list args;
@@ -102,4 +103,33 @@ void notify_status(struct notify *notify, const char *format, ...)
         return;
     memcpy(notify->last_status, text, sizeof text);
     send_text(notify, text, MSG_DONTWAIT);
+}
+
+int notify_barrier(struct notify *notify)
+{
+    static const char text[] = "BARRIER=1";
+    int ends[2];
+    if (notify->fd < 0 || notify->mute)
+        return -ENOENT;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {.cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS,
+                          .cmsg_len = CMSG_LEN(sizeof(int))}};
+    memcpy(CMSG_DATA(&control.head), &ends[1], sizeof ends[1]);
+    struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = sizeof text - 1};
+    const struct msghdr message = {.msg_name = &notify->address,
+                                   .msg_namelen = notify->address_size,
+                                   .msg_iov = &part,
+                                   .msg_iovlen = 1,
+                                   .msg_control = &control,
+                                   .msg_controllen = sizeof control};
+    int rc = sendmsg(notify->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    (void)close(ends[1]);
+    if (rc < 0)
+        (void)close(ends[0]);
+    return rc < 0 ? rc : ends[0];
 }

@@ -19,6 +19,7 @@ struct notify {
     int64_t watchdog_ns; /* ping within this, 0 = not asked for */
     bool impatient;      /* the socket has no time limit, so it must never be waited for */
     bool tired;          /* the manager did not take the last message in time */
+    bool mute;           /* another generation speaks for the program: every call does nothing */
     char last_status[256];
 };
 
@@ -30,6 +31,10 @@ void notify_close(struct notify *notify);
 /* One message: lines of VARIABLE=value. */
 void notify_send(struct notify *notify, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* BARRIER=1: a descriptor that becomes readable when the manager has taken all that was sent before,
+ * owned by the caller; or a negative errno; -ENOENT when nobody listens. */
+int notify_barrier(struct notify *notify);
 
 /* STATUS=..., unless it is the same as before. */
 void notify_status(struct notify *notify, const char *format, ...)

@@ -13,7 +13,14 @@
 extern "C" {
 #endif
 
+struct srun_upgrade_event; /* srun/upgrade.h */
+
 typedef enum srun_log_format { SRUN_LOG_DEFAULT, SRUN_LOG_TEXT, SRUN_LOG_JSON } srun_log_format;
+typedef enum srun_orphan {
+    SRUN_ORPHAN_DEFAULT,
+    SRUN_ORPHAN_TAKEOVER,
+    SRUN_ORPHAN_EXIT
+} srun_orphan;
 
 struct srun_config {
     size_t size;         /* sizeof(struct srun_config); a longer one with a non-zero tail: -E2BIG */
@@ -47,8 +54,19 @@ struct srun_config {
     } signals;
 
     struct {
-        int disabled;     /* 1: SIGHUP is ignored with one warning */
-        int reserved[5];
+        int disabled;         /* 1: SIGHUP is ignored with one warning */
+        int supervised;       /* 1: somebody counts on this very process: an upgrade is refused
+                                 SRUN_SUPERVISED */
+        srun_orphan orphan;   /* when the old process dies before its successor serves [takeover] */
+        int any_binary;       /* 1: also a file that others may write to */
+        int no_probation;     /* 1: probation_ms is 0 */
+        int reserved;
+        int64_t start_ms;     /* from the start of the new process to all its services RUNNING; each
+                                 srun_extend_ms there counts, up to tenfold [60000] */
+        int64_t handshake_ms; /* each step of the hand-over, and from SIGTERM to SIGKILL [5000] */
+        int64_t probation_ms; /* the old process could serve again for so long [10000] */
+        const char *pid_file; /* written by the generation that serves [none] SRUN_PID_FILE */
+        void *more[4];
     } upgrade;
 
     struct {
@@ -68,7 +86,9 @@ struct srun_config {
         int (*test)(void *user, srun_context *ctx, srun_err *err);
         /* Once, when all has stopped (or was given up), before srun_runner_run returns. */
         void (*exited)(void *user, const srun_cause *cause, int exit_code);
-        void *reserved[4];
+        /* The steps of an upgrade, see srun/upgrade.h; a negative answer counts at _BEFORE. */
+        int (*upgrade)(void *user, const struct srun_upgrade_event *event, srun_err *err);
+        void *reserved[3];
     } hooks;
 };
 

@@ -65,7 +65,12 @@ struct srun_service_ops {
      * it ever started or not; never called when any thread of the runner is stuck. */
     void (*destroy)(void *self);
 
-    void *reserved[6]; /* zero */
+    /* An upgrade. draining 1: a newer generation serves now; let clients go and take no new work,
+     * see srun_draining. 0: it has died in its probation; serve on. Called on the pool, only while
+     * RUNNING, never beside stop. An error is logged. */
+    int (*on_drain)(void *self, srun_context *ctx, int draining, srun_err *err);
+
+    void *reserved[5]; /* zero */
 };
 
 typedef enum srun_restart {

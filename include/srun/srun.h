@@ -13,6 +13,7 @@
 #include <srun/log.h>
 #include <srun/runner.h>
 #include <srun/service.h>
+#include <srun/upgrade.h>
 #include <srun/version.h>
 
 #endif

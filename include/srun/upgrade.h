@@ -66,8 +66,8 @@ SRUN_API int srun_listen_address(srun_context *ctx, int fd, char *out, size_t si
 /* --- the gate -------------------------------------------------------------------------------- */
 
 /* While two generations live only one of them may accept. The gate is open in the one that serves:
- * from RUNNING on, for a new generation from the moment it takes over, and until its successor has.
- * One atomic read. Threads: any. */
+ * in a first generation from the start on, in a later one from the moment it takes over; until its
+ * successor has. One atomic read. Threads: any. */
 SRUN_API int srun_gate_open(const srun_context *ctx);
 
 /* A descriptor that is readable while the gate is open and something waits on fd, a socket of
@@ -77,8 +77,8 @@ SRUN_API int srun_gate_fd(srun_context *ctx, int fd);
 
 /* Waits for a connection, behind the gate. The connection is close-on-exec and non-blocking, and
  * belongs to the caller. peer and length as for accept(2), may be NULL. -ECANCELED: ctx was
- * cancelled. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: the connection waits; try again later. -ENOENT: no
- * socket of srun_listen. Threads: any number. */
+ * cancelled. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: the connection waits; try again later. -ENOENT:
+ * no socket of srun_listen. Threads: any number. */
 SRUN_API int srun_accept(srun_context *ctx, int fd, struct sockaddr *peer, socklen_t *length);
 
 /* The same without waiting: -EAGAIN when there is none, or the gate is closed. */
@@ -97,8 +97,8 @@ SRUN_API int srun_drain_fd(srun_context *ctx);
 
 /* --- handing over ---------------------------------------------------------------------------- */
 
-/* From now on every new generation gets a copy of fd (which stays the caller's), or of size bytes in
- * a sealed memfd; under a name of their own. A second one of the same name replaces the first.
+/* From now on every new generation gets a copy of fd (which stays the caller's), or of size bytes
+ * in a sealed memfd, under a name of its own. A second one of the same name replaces the first.
  * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. forget: 0 or -ENOENT. -EINVAL: the name, or a
  * descriptor that is none; -ENOMEM, -EMFILE. Threads: any. */
 SRUN_API int srun_upgrade_keep(srun_runner *runner, const char *name, int fd, srun_err *err);

@@ -85,6 +85,11 @@ int fd_poller_add(int poller, int fd, uint32_t tag, bool edge)
     return result(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event));
 }
 
+void fd_poller_remove(int poller, int fd)
+{
+    (void)epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms)
 {
     struct epoll_event events[8];

@@ -27,6 +27,9 @@ int fd_signals_read(int signals, bool *kernel, int *sender);
 /* Watches for readability; edge: told once per change, no read needed. 0 or a negative errno. */
 int fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
 
+/* No longer watched: to be called before the descriptor is closed, of which a copy may live on. */
+void fd_poller_remove(int poller, int fd);
+
 /* Waits up to timeout_ms (-1: no limit) and fills in the tags that are ready; their number, 0
  * also when interrupted, or a negative errno. */
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);

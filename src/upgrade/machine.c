@@ -272,6 +272,8 @@ static void parent_gone(struct machine *machine, int64_t now)
     act(machine, MACHINE_CLEAR);
     if (heir)
         act(machine, MACHINE_SUCCESSION);
+    if (goes_on && !heir)
+        act(machine, MACHINE_OPEN);
     if (goes_on && !heir && machine->started && !machine->ending)
         take_office(machine);
     if (!goes_on && !machine->ending) {

@@ -73,6 +73,7 @@ enum machine_action_kind {
     MACHINE_SEND,        /* a message: type */
     MACHINE_HAND_OVER,   /* send the next descriptors, or say that there are none (count 0) */
     MACHINE_PRESENT,     /* name the new process to the service manager; answer PASSED */
+    MACHINE_OPEN,        /* nobody else serves: open the gate, though not all services run yet */
     MACHINE_TAKE_OFFICE, /* serve: open the gate, write the PID file, tell the service manager */
     MACHINE_YIELD,       /* the other one serves: shut the gate, tell the services to let go */
     MACHINE_RECLAIM,     /* serve again, and say so to all who were told otherwise */
