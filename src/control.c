@@ -13,6 +13,7 @@
 #include "outcome.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,7 @@ static void take_extension(srun_runner *runner, struct service *service, int64_t
         return; /* the phase it was asked for is over */
     feed(runner, &(struct sequence_event){
                      .kind = SEQUENCE_EXTEND, .service = service->id, .extend_ns = span});
+    succession_progress(runner, service->name, span);
     int64_t deadline = sequence_deadline(runner->seq, service->id);
     context_set_deadline(&service->life, deadline);
     context_set_deadline(&service->stopping, deadline);
@@ -155,6 +157,11 @@ static void take_inbox(srun_runner *runner)
             take_request(runner);
         else if (item->kind == ITEM_HOOK)
             runner->hook.returned = true;
+        else if (item->kind == ITEM_DRAIN)
+            service_drain_told(
+                (struct service *)(void *)((char *)item - offsetof(struct service, drain.item)));
+        else if (item->kind == ITEM_SUCCESSION)
+            succession_take(runner, item);
         else
             take_service_message(runner, (struct service_message *)(void *)item);
     }
@@ -162,21 +169,17 @@ static void take_inbox(srun_runner *runner)
 
 /* --- signals --------------------------------------------------------------------------------- */
 
-static void on_hangup(srun_runner *runner)
+static void on_hangup(srun_runner *runner, int sender)
 {
-    if (runner->warned_hangup)
-        return;
-    runner->warned_hangup = true;
-    SRUN_WARN(runner->log, "SIGHUP ignored",
-              SRUN_STR("why", runner->config.value.upgrade.disabled
-                                  ? "upgrades are disabled"
-                                  : "this version cannot upgrade a running program"));
+    char why[48];
+    (void)snprintf(why, sizeof why, "SIGHUP from pid %d", sender);
+    succession_ask(runner, why);
 }
 
 void control_signal(srun_runner *runner, int signo, int sender, bool lost_terminal)
 {
     if (signo == SIGHUP && !lost_terminal) {
-        on_hangup(runner);
+        on_hangup(runner, sender);
         return;
     }
     bool ending = sequence_outcome(runner->seq).cause != SRUN_CAUSE_NONE;
@@ -246,11 +249,13 @@ static void tell_state(srun_runner *runner, struct service *service,
     SRUN_LOG_AT_(service->log, level, srun_state_name(action->to),
                  SRUN_STR("from", srun_state_name(action->from)),
                  SRUN_NS("after", action->elapsed_ns));
-    if (runner->notify.fd < 0)
-        return;
-    if (action->to == SRUN_INITIATING || action->to == SRUN_STARTING)
-        notify_status(&runner->notify, "starting %s (%u of %u)", service->name, service->id + 1,
-                      runner->active_count);
+    if (action->to == SRUN_INITIATING || action->to == SRUN_STARTING) {
+        char text[sizeof runner->also];
+        (void)snprintf(text, sizeof text, "starting %.180s (%u of %u)", service->name,
+                       service->id + 1, runner->active_count);
+        notify_status(&runner->notify, "%s", text);
+        succession_progress(runner, text, 0);
+    }
     if (action->to == SRUN_SHUTTING_DOWN)
         notify_status(&runner->notify, "stopping %s", service->name);
 }
@@ -271,6 +276,8 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
     context_set_deadline(&service->stopping, deadline);
     runner->running += action->to == SRUN_RUNNING;
     runner->running -= action->from == SRUN_RUNNING;
+    if (action->to == SRUN_RUNNING && atomic_load(&runner->succession.draining))
+        service_tell_drain(service, true);
     outcome_look_ready(runner);
     publish_state(runner, service, action, now);
     tell_state(runner, service, action);
@@ -401,11 +408,13 @@ static void do_what_is_due(srun_runner *runner)
 {
     struct sequence_action action;
     int64_t now = now_of(runner);
-    while (sequence_next(runner->seq, now, &action)) {
-        outcome_fix_cause(runner);
-        act(runner, &action, now);
-        now = now_of(runner);
-    }
+    do { /* each may lead to something for the other to do */
+        while (sequence_next(runner->seq, now, &action)) {
+            outcome_fix_cause(runner);
+            act(runner, &action, now);
+            now = now_of(runner);
+        }
+    } while (succession_turn(runner, now));
     if (now >= runner->watch_at)
         watch_check(runner, now);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
@@ -416,6 +425,9 @@ static void do_what_is_due(srun_runner *runner)
 int64_t control_wake(const srun_runner *runner)
 {
     int64_t wake = sequence_wake(runner->seq);
+    int64_t upgrade_at = machine_wake(&runner->succession.machine);
+    if (upgrade_at < wake)
+        wake = upgrade_at;
     if (runner->watch_at < wake)
         wake = runner->watch_at;
     if (runner->staff_at < wake)
@@ -437,16 +449,35 @@ static void arm_timer(srun_runner *runner, int64_t now)
         fd_event_raise(runner->inbox.event); /* rather a turn too many than a deadline missed */
 }
 
+static void take_tag(srun_runner *runner, uint32_t tag)
+{
+    switch (tag) {
+    case RUNNER_TAG_SIGNALS:
+        take_signals(runner);
+        break;
+    case RUNNER_TAG_CHANNEL:
+        succession_read(runner);
+        break;
+    case RUNNER_TAG_PEER:
+        succession_peer_ended(runner);
+        break;
+    case RUNNER_TAG_BARRIER:
+        succession_barrier_passed(runner);
+        break;
+    default: /* the inbox and the timer are looked at in any case */
+        break;
+    }
+}
+
 int control_turn(srun_runner *runner, int timeout_ms)
 {
     if (atomic_load(&runner->phase) == RUNNER_FINISHED)
         return 0; /* perhaps it never had to wait */
-    uint32_t tags[4];
+    uint32_t tags[8];
     int count = fd_poller_wait(runner->poller, tags, (int)COUNT_OF(tags), timeout_ms);
     ENSURE(count >= 0);
     for (int i = 0; i < count; i++)
-        if (tags[i] == RUNNER_TAG_SIGNALS)
-            take_signals(runner);
+        take_tag(runner, tags[i]);
     take_inbox(runner);
     if (atomic_load(&runner->phase) != RUNNER_FINISHED)
         do_what_is_due(runner);

@@ -85,6 +85,7 @@ static void word_cause(srun_runner *runner, const struct sequence_outcome *outco
     switch (outcome->cause) {
     case SRUN_CAUSE_SIGNAL:
     case SRUN_CAUSE_REQUEST:
+    case SRUN_CAUSE_UPGRADE:
         (void)snprintf(cause->text, sizeof cause->text, "%s", runner->reason);
         break;
     case SRUN_CAUSE_ALL_EXITED:
@@ -95,6 +96,22 @@ static void word_cause(srun_runner *runner, const struct sequence_outcome *outco
         break;
     default:
         break;
+    }
+}
+
+/* Somebody wanted it, or the work is done; nothing went wrong. */
+static bool is_intended(const srun_cause *cause)
+{
+    switch (cause->kind) {
+    case SRUN_CAUSE_SIGNAL:
+    case SRUN_CAUSE_ALL_EXITED:
+    case SRUN_CAUSE_DEADLINE:
+    case SRUN_CAUSE_UPGRADE:
+        return true;
+    case SRUN_CAUSE_REQUEST:
+        return cause->code >= 0;
+    default:
+        return false;
     }
 }
 
@@ -114,6 +131,7 @@ void outcome_fix_cause(srun_runner *runner)
     runner->cause = cause;
     runner->also[0] = '\0'; /* what was noted so far has led to the cause, or was mended */
     pthread_mutex_unlock(&runner->lock);
+    succession_ending(runner, is_intended(&cause));
 }
 
 /* --- milestones ------------------------------------------------------------------------------ */
@@ -143,8 +161,9 @@ static void describe_path(const srun_runner *runner, bool down, char *out, size_
 
 void outcome_look_ready(srun_runner *runner)
 {
-    bool ready =
-        runner->started && !runner->told_stopping && runner->running == runner->active_count;
+    bool ready = runner->started && !runner->told_stopping &&
+                 runner->running == runner->active_count &&
+                 atomic_load(&runner->succession.sockets.open);
     atomic_store(&runner->ready, ready);
     if (ready)
         notify_status(&runner->notify, "running");
@@ -155,10 +174,10 @@ void outcome_started(srun_runner *runner, int64_t now)
     char path[512];
     describe_path(runner, false, path, sizeof path);
     runner->started = true;
-    notify_send(&runner->notify, "READY=1");
     outcome_look_ready(runner);
     SRUN_INFO(runner->log, "started", SRUN_UINT("services", runner->active_count),
               SRUN_NS("took", now - runner->started_at), SRUN_STR("critical_path", path));
+    succession_started(runner);
 }
 
 static void tell_stopping(srun_runner *runner, const char *status)
@@ -235,6 +254,7 @@ void outcome_done(srun_runner *runner, int64_t now)
 {
     struct sequence_outcome outcome = sequence_outcome(runner->seq);
     settle(runner, outcome.exit_code, outcome.stuck);
+    succession_ended(runner);
     log_last_line(runner, now);
     runner->watch_at = SEQUENCE_NEVER;
     runner->hook.returned = true;

@@ -121,7 +121,7 @@ void srun_runner_info(const srun_runner *runner, struct srun_run_info *out)
         .name = runner->config.value.name,
         .version = runner->config.value.version,
         .pid = getpid(),
-        .generation = 1,
+        .generation = runner->succession.generation,
         .started_ms = runner->born_wall_ms,
     };
 }

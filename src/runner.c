@@ -44,6 +44,15 @@ static int open_loop(srun_runner *runner, srun_err *err)
     return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
 }
 
+static int open_signals(srun_runner *runner, srun_err *err)
+{
+    int rc = signals_hold(&runner->signals, !runner->config.value.signals.keep_sigpipe, err);
+    if (rc < 0)
+        return rc;
+    rc = fd_poller_add(runner->poller, runner->signals.fd, RUNNER_TAG_SIGNALS, false);
+    return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
+}
+
 static int open_parts(srun_runner *runner, const struct srun_config *config, srun_err *err)
 {
     int rc = config_init(&runner->config, config, err);
@@ -56,13 +65,9 @@ static int open_parts(srun_runner *runner, const struct srun_config *config, sru
                  value->log.source, err);
     rc = rc < 0 ? rc : flags_new(&runner->flags, err);
     rc = rc < 0 ? rc : open_loop(runner, err);
-    if (rc < 0 || value->signals.disabled || runner->testing)
-        return rc;
-    rc = signals_hold(&runner->signals, !value->signals.keep_sigpipe, err);
-    if (rc < 0)
-        return rc;
-    rc = fd_poller_add(runner->poller, runner->signals.fd, RUNNER_TAG_SIGNALS, false);
-    return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
+    if (rc == 0 && !value->signals.disabled && !runner->testing)
+        rc = open_signals(runner, err);
+    return rc < 0 ? rc : succession_begin(runner, err);
 }
 
 int runner_new(srun_runner **out, const struct srun_config *config, bool testing, srun_err *err)
@@ -92,7 +97,8 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
                                          .clock = &runner->clock,
                                          .inbox = &runner->inbox,
                                          .pool = runner->pool,
-                                         .birth = runner->birth};
+                                         .birth = runner->birth,
+                                         .drain_kind = ITEM_DRAIN};
     *out = runner;
     return 0;
 }
@@ -141,6 +147,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
         crash_release();
     }
     listeners_destroy(&runner->listeners);
+    succession_destroy(runner);
     (void)sequence_free(runner->seq);
     notify_close(&runner->notify);
     signals_release(&runner->signals);
@@ -241,7 +248,8 @@ static unsigned calls_at_once(const srun_runner *runner, const struct sequence_s
         widest = members > widest ? members : widest;
         restarting += list[i].restart.when != SRUN_RESTART_NEVER;
     }
-    return (widest > POOL_WIDTH ? widest : POOL_WIDTH) + restarting + (runner->listeners.count > 0);
+    return (widest > POOL_WIDTH ? widest : POOL_WIDTH) + restarting +
+           (runner->listeners.count > 0) + 1 /* upgrades: their hooks, and on_drain */;
 }
 
 static int make_sequence(srun_runner *runner)
@@ -330,6 +338,9 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
     if (rc < 0)
         return rc;
     acquire_process(runner);
+    rc = succession_start(runner);
+    if (rc < 0)
+        return rc;
     control_start(runner);
     return 0;
 }

@@ -21,16 +21,24 @@
 #include "sequence.h"
 #include "service.h"
 #include "signals.h"
+#include "succession.h"
 
 #include <srun/runner.h>
 
 enum runner_phase { RUNNER_ASSEMBLING, RUNNER_STARTED, RUNNER_LEAVING, RUNNER_FINISHED };
 
 /* What the poller watches. */
-enum { RUNNER_TAG_INBOX, RUNNER_TAG_TIMER, RUNNER_TAG_SIGNALS };
+enum {
+    RUNNER_TAG_INBOX,
+    RUNNER_TAG_TIMER,
+    RUNNER_TAG_SIGNALS,
+    RUNNER_TAG_CHANNEL, /* the other process says something */
+    RUNNER_TAG_PEER,    /* it has ended */
+    RUNNER_TAG_BARRIER  /* the service manager has listened */
+};
 
 /* What an inbox item is part of. */
-enum { ITEM_SERVICE, ITEM_REQUEST, ITEM_HOOK };
+enum { ITEM_SERVICE, ITEM_REQUEST, ITEM_HOOK, ITEM_DRAIN, ITEM_SUCCESSION };
 
 struct srun_runner {
     struct config config;
@@ -49,6 +57,7 @@ struct srun_runner {
     struct signals signals;
     struct notify notify;
     struct leaks leaks;
+    struct succession succession;
     int poller, timer;
     int64_t armed_at; /* what the timer is set to */
     bool testing;     /* driven by srun/testing.h: never leaves by _exit */
@@ -69,10 +78,9 @@ struct srun_runner {
     bool started;       /* all were, once */
     int64_t started_at, stopping_at;
     bool told_stopping; /* it drains or stops, and systemd knows */
-    bool warned_hangup;
-    unsigned forceful; /* SIGINT and SIGQUIT so far */
-    char reason[252];  /* for the text of the cause: who asked for the stop */
-    int64_t watch_at;  /* when watch_check wants to be called */
+    unsigned forceful;  /* SIGINT and SIGQUIT so far */
+    char reason[252];   /* for the text of the cause: who asked for the stop */
+    int64_t watch_at;   /* when watch_check wants to be called */
     int64_t ping_at;
     int64_t staff_at; /* when the pool wants to try again to make a thread */
 

@@ -189,9 +189,20 @@ static void ready_done(struct pool_job *job)
     inbox_post(service->home->inbox, &service->messages[SEQUENCE_READY_RETURNED].item);
 }
 
+/* From here on on_drain is not called; one that is still running is waited for. */
+static void bar_drain(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    service->drain.barred = true;
+    while (service->drain.running)
+        (void)pthread_cond_wait(&service->ordered, &service->lock);
+    pthread_mutex_unlock(&service->lock);
+}
+
 static void run_stop(struct pool_job *job)
 {
     struct service *service = service_of_stop(job);
+    bar_drain(service);
     enter_verb(service, "stop");
     srun_err *err = message_err(service, SEQUENCE_STOP_RETURNED);
     service->messages[SEQUENCE_STOP_RETURNED].code =
@@ -203,6 +214,63 @@ static void stop_done(struct pool_job *job)
 {
     struct service *service = service_of_stop(job);
     inbox_post(service->home->inbox, &service->messages[SEQUENCE_STOP_RETURNED].item);
+}
+
+static struct service *service_of_drain(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, drain.job));
+}
+
+static bool set_draining(struct service *service, bool running)
+{
+    pthread_mutex_lock(&service->lock);
+    bool may = !running || !service->drain.barred;
+    service->drain.running = running && may;
+    pthread_cond_broadcast(&service->ordered);
+    pthread_mutex_unlock(&service->lock);
+    return may;
+}
+
+static void run_drain(struct pool_job *job)
+{
+    struct service *service = service_of_drain(job);
+    service->drain.err = (srun_err){0};
+    service->drain.code = 0;
+    service->drain.told = atomic_load(&service->drain.wanted);
+    if (!set_draining(service, true))
+        return;
+    enter_verb(service, "on_drain");
+    service->drain.code = service->ops.on_drain(service->self, &service->life, service->drain.told,
+                                                &service->drain.err);
+    leave_verb();
+    (void)set_draining(service, false);
+}
+
+static void drain_done(struct pool_job *job)
+{
+    struct service *service = service_of_drain(job);
+    inbox_post(service->home->inbox, &service->drain.item);
+}
+
+void service_tell_drain(struct service *service, bool draining)
+{
+    atomic_store(&service->drain.wanted, draining);
+    if (service->ops.on_drain == NULL || service->drain.busy)
+        return;
+    service->drain.busy = true;
+    pool_queue(service->home->pool, &service->drain.job);
+}
+
+void service_drain_told(struct service *service)
+{
+    service->drain.busy = false;
+    if (service->drain.code < 0)
+        SRUN_WARN(service->log, "on_drain failed",
+                  SRUN_STR("error", service->drain.err.text[0] != '\0'
+                                        ? service->drain.err.text
+                                        : srun_strerror(service->drain.code)));
+    if (service->drain.told != atomic_load(&service->drain.wanted))
+        service_tell_drain(service, atomic_load(&service->drain.wanted));
 }
 
 /* Without a thread for it, it is not ready yet, and will be asked again. */
@@ -241,6 +309,7 @@ void service_interrupt(struct service *service)
         stack_interrupt(service->thread);
     (void)pool_with_thread(service->home->pool, &service->ready_job, interrupt_thread, NULL);
     (void)pool_with_thread(service->home->pool, &service->stop_job, interrupt_thread, NULL);
+    (void)pool_with_thread(service->home->pool, &service->drain.job, interrupt_thread, NULL);
 }
 
 struct description {
@@ -258,7 +327,8 @@ void service_describe_stack(struct service *service, char *out, size_t size)
 {
     struct description description = {out, size};
     (void)strncpy(out, "none", size);
-    if (pool_with_thread(service->home->pool, &service->stop_job, describe_thread, &description) ||
+    if (pool_with_thread(service->home->pool, &service->drain.job, describe_thread, &description) ||
+        pool_with_thread(service->home->pool, &service->stop_job, describe_thread, &description) ||
         pool_with_thread(service->home->pool, &service->ready_job, describe_thread, &description))
         return;
     if (service->has_thread)
@@ -270,6 +340,7 @@ void service_abandon(struct service *service)
 {
     pool_lose(service->home->pool, &service->ready_job);
     pool_lose(service->home->pool, &service->stop_job);
+    pool_lose(service->home->pool, &service->drain.job);
 }
 
 int service_join(struct service *service)
@@ -288,6 +359,7 @@ void service_reset(struct service *service)
     context_reset(&service->life);
     context_reset(&service->stopping);
     service->order = SERVICE_WAIT;
+    service->drain.barred = false;
 }
 
 struct service *service_free(struct service *service)
@@ -318,6 +390,8 @@ struct service *service_new(const char *name, const struct srun_service_ops *ops
     service->options = *options;
     service->ready_job = (struct pool_job){.run = run_ready, .done = ready_done};
     service->stop_job = (struct pool_job){.run = run_stop, .done = stop_done};
+    service->drain.job = (struct pool_job){.run = run_drain, .done = drain_done};
+    service->drain.item.kind = home->drain_kind;
     service->view = (struct service_view){
         .since = clock_now(home->clock), .init_ns = -1, .ready_ns = -1, .stop_ns = -1};
     for (unsigned kind = 0; kind < SERVICE_MESSAGES; kind++) {

@@ -22,7 +22,8 @@ struct service_home {
     const struct clock *clock;
     struct inbox *inbox;
     struct pool *pool;
-    unsigned birth; /* fork_stamp */
+    unsigned birth;      /* fork_stamp */
+    unsigned drain_kind; /* of the inbox item by which on_drain answers */
 };
 
 /* Told to the control thread. Each exists once per service: there is at most one of a kind on its
@@ -73,6 +74,17 @@ struct service {
     bool has_thread;
     int tid;
     struct pool_job ready_job, stop_job;
+
+    struct {
+        struct pool_job job;
+        struct inbox_item item; /* told by the job when it is done */
+        _Atomic bool wanted;    /* the newest that on_drain has to hear */
+        bool busy;              /* the job is on the pool; control's alone */
+        bool told;              /* what it was called with last */
+        bool running, barred;   /* guarded by lock; barred: stop has begun */
+        srun_err err;
+        int code;
+    } drain;
 };
 
 /* Copies name and ops; options is copied, but for its pointers. NULL when out of memory. */
@@ -86,6 +98,11 @@ void service_call_init(struct service *service);
 void service_call_run(struct service *service);
 void service_call_ready(struct service *service);
 void service_call_stop(struct service *service);
+
+/* Tells on_drain, as soon as it has returned from the call before; drain_told: the control thread
+ * has got the answer. */
+void service_tell_drain(struct service *service, bool draining);
+void service_drain_told(struct service *service);
 
 /* Cancels the life and lets a thread go that waits for run. */
 void service_cancel(struct service *service, const srun_cause *cause);

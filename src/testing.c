@@ -14,9 +14,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SETTLE_LIMIT (10 * NS_PER_S) /* for the control thread to follow the clock, in real time   \
-                                      */
-#define END_OF_TIME (INT64_MAX / 2)  /* what waits for ever is not due by then */
+#define SETTLE_LIMIT                                                                               \
+    (10 * NS_PER_S)                 /* for the control thread to follow the clock, in real time    \
+                                     */
+#define END_OF_TIME (INT64_MAX / 2) /* what waits for ever is not due by then */
 
 enum gate { GATE_SHUT, GATE_OPEN, GATE_NO_ENTRY };
 

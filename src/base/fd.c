@@ -107,3 +107,9 @@ void fd_poller_await(int poller)
     struct pollfd wait = {.fd = poller, .events = POLLIN};
     (void)poll(&wait, 1, -1); /* woken for nothing, or interrupted: the caller looks again */
 }
+
+void fd_await_either(int one, int other)
+{
+    struct pollfd wait[] = {{.fd = one, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+    (void)poll(wait, 2, -1);
+}

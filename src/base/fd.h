@@ -34,6 +34,9 @@ void fd_poller_remove(int poller, int fd);
  * also when interrupted, or a negative errno. */
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);
 
+/* Waits until one of two is readable; may return early. */
+void fd_await_either(int one, int other);
+
 /* Waits until the poller itself is readable, without taking anything. */
 void fd_poller_await(int poller);
 

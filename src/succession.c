@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner.h"
+
+#include "base/duration.h"
+#include "base/ensure.h"
+#include "base/fd.h"
+#include "log/log.h"
+#include "outcome.h"
+#include "succession_peer.h"
+#include "succession_report.h"
+#include "upgrade/activation.h"
+#include "upgrade/inherit.h"
+#include "upgrade/pidfile.h"
+#include "upgrade/spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BARRIER_LIMIT NS_PER_S
+#define PROBE_PAUSE NS_PER_S
+#define START_MAX 10 /* times upgrade.start_ms, however often it is extended */
+
+static struct succession *of(srun_runner *runner)
+{
+    return &runner->succession;
+}
+
+/* --- serving and not serving ----------------------------------------------------------------- */
+
+static void tell_services(srun_runner *runner, bool draining)
+{
+    struct succession *succession = of(runner);
+    int fd = atomic_load(&succession->drain_fd);
+    atomic_store(&succession->draining, draining);
+    if (fd >= 0 && draining)
+        fd_event_raise(fd);
+    else if (fd >= 0)
+        fd_event_lower(fd);
+    for (unsigned i = 0; i < runner->active_count; i++)
+        if (sequence_state(runner->seq, i) == SRUN_RUNNING)
+            service_tell_drain(runner->active[i], draining);
+}
+
+int succession_drain_fd(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    pthread_mutex_lock(&runner->lock);
+    int fd = atomic_load(&succession->drain_fd);
+    if (fd < 0) {
+        fd = fd_event_new();
+        if (fd >= 0) {
+            atomic_store(&succession->drain_fd, fd);
+            if (atomic_load(&succession->draining))
+                fd_event_raise(fd);
+        }
+    }
+    pthread_mutex_unlock(&runner->lock);
+    return fd;
+}
+
+static void serve(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    const char *path = runner->config.value.upgrade.pid_file;
+    srun_err err = {0};
+    sockets_set_office(&succession->sockets, true);
+    sockets_open(&succession->sockets);
+    if (path != NULL && pidfile_write(path, getpid(), &err) < 0)
+        SRUN_ERROR(runner->log, "the PID file is not written", SRUN_STR("error", err.text));
+    runner->notify.mute = false;
+}
+
+static void take_office(srun_runner *runner)
+{
+    serve(runner);
+    outcome_look_ready(runner);
+    notify_send(&runner->notify, "READY=1");
+    report_office(runner);
+}
+
+static void yield_office(srun_runner *runner)
+{
+    sockets_shut(&of(runner)->sockets);
+    sockets_set_office(&of(runner)->sockets, false);
+    runner->notify.mute = true;
+    tell_services(runner, true);
+    outcome_look_ready(runner);
+}
+
+static void reclaim_office(srun_runner *runner)
+{
+    bool yielded = atomic_load(&of(runner)->draining);
+    serve(runner);
+    notify_send(&runner->notify, "MAINPID=%d\nREADY=1", (int)getpid());
+    if (yielded)
+        tell_services(runner, false);
+    outcome_look_ready(runner);
+}
+
+/* The new process as the main one of the unit; done as soon as the service manager knows. */
+static void present(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    notify_send(&runner->notify, "MAINPID=%d", succession->peer_pid);
+    succession->presented = true;
+    succession->barrier = notify_barrier(&runner->notify);
+    if (succession->barrier >= 0 &&
+        fd_poller_add(runner->poller, succession->barrier, RUNNER_TAG_BARRIER, false) == 0)
+        return;
+    peer_close(runner, &succession->barrier);
+    peer_feed_kind(runner, MACHINE_PASSED);
+}
+
+static void shut_down(srun_runner *runner, srun_cause_kind cause, int code)
+{
+    sequence_feed(runner->seq,
+                  &(struct sequence_event){.kind = SEQUENCE_SHUTDOWN, .cause = cause, .code = code},
+                  clock_now(&runner->clock));
+    outcome_fix_cause(runner);
+}
+
+static void retire(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    sockets_let_go(&succession->sockets);
+    (void)snprintf(runner->reason, sizeof runner->reason, "generation %u, pid %d, has taken over",
+                   succession->generation + 1, succession->peer_pid);
+    shut_down(runner, SRUN_CAUSE_UPGRADE, 0);
+}
+
+static void stop(srun_runner *runner, enum machine_reason reason)
+{
+    bool orphaned = reason == MACHINE_BECAUSE_ORPHANED;
+    (void)snprintf(runner->reason, sizeof runner->reason, "%s",
+                   orphaned ? "the old process died before it handed over"
+                            : "the old process was told to stop");
+    shut_down(runner, SRUN_CAUSE_REQUEST, orphaned ? -ECHILD : 0);
+}
+
+/* --- acting ---------------------------------------------------------------------------------- */
+
+static void act(srun_runner *runner, const struct machine_action *action, int64_t now)
+{
+    struct succession *succession = of(runner);
+    switch (action->kind) {
+    case MACHINE_LAUNCH:
+        peer_launch(runner, now);
+        break;
+    case MACHINE_SEND:
+        peer_say(runner, action->type);
+        break;
+    case MACHINE_HAND_OVER:
+        peer_hand_over(runner);
+        break;
+    case MACHINE_PRESENT:
+        present(runner);
+        break;
+    case MACHINE_OPEN:
+        sockets_set_office(&succession->sockets, true);
+        sockets_open(&succession->sockets);
+        break;
+    case MACHINE_TAKE_OFFICE:
+        take_office(runner);
+        break;
+    case MACHINE_YIELD:
+        yield_office(runner);
+        break;
+    case MACHINE_RECLAIM:
+        reclaim_office(runner);
+        break;
+    case MACHINE_RETIRE:
+        retire(runner);
+        break;
+    case MACHINE_STOP:
+        stop(runner, action->reason);
+        break;
+    case MACHINE_CLEAR:
+        sockets_drop_unclaimed(&succession->sockets);
+        break;
+    case MACHINE_SIGNAL:
+        if (succession->peer_fd >= 0)
+            (void)spawn_signal(succession->peer_fd, action->signo);
+        break;
+    case MACHINE_FORGET:
+        peer_forget(runner);
+        break;
+    default:
+        report_action(runner, action, now);
+    }
+}
+
+bool succession_turn(srun_runner *runner, int64_t now)
+{
+    struct machine_action action;
+    bool any = false;
+    while (machine_next(&of(runner)->machine, now, &action)) {
+        act(runner, &action, now);
+        any = true;
+    }
+    if (any)
+        report_publish(runner);
+    return any;
+}
+
+/* --- what happens ---------------------------------------------------------------------------- */
+
+/* What stands in the way of every upgrade of this process, or NULL. */
+static const char *obstacle(const srun_runner *runner)
+{
+    const struct srun_config *config = &runner->config.value;
+    if (runner->testing)
+        return "a test does not upgrade";
+    if (config->upgrade.disabled != 0)
+        return "upgrades are disabled";
+    if (config->upgrade.supervised != 0)
+        return "SRUN_SUPERVISED: somebody counts on this very process";
+    if (getpid() == 1)
+        return "this process is PID 1: its end would end the container";
+    if (runner->succession.unknown.code < 0)
+        return runner->succession.unknown.text;
+    if (runner->succession.origin.binary == NULL)
+        return "the program's file is unknown: argv[0] is not in PATH";
+    return NULL;
+}
+
+void succession_ask(srun_runner *runner, const char *why)
+{
+    const char *reason = obstacle(runner);
+    report_asked(runner, why);
+    if (reason != NULL)
+        report_refusal(runner, reason);
+    else
+        peer_feed_kind(runner, MACHINE_ASKED);
+}
+
+void succession_take(srun_runner *runner, struct inbox_item *item)
+{
+    struct succession *succession = of(runner);
+    if (item == &succession->launch.item) {
+        peer_take_launch(runner);
+    } else if (item == &succession->hooks.item) {
+        report_step_done(runner);
+    } else {
+        char why[sizeof succession->request.why];
+        pthread_mutex_lock(&runner->lock);
+        succession->taken = succession->asked;
+        succession->request.posted = false;
+        memcpy(why, succession->request.why, sizeof why);
+        pthread_mutex_unlock(&runner->lock);
+        succession_ask(runner, why);
+    }
+}
+
+void succession_started(srun_runner *runner)
+{
+    peer_feed_kind(runner, MACHINE_STARTED);
+}
+
+void succession_ending(srun_runner *runner, bool intent)
+{
+    peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent});
+}
+
+void succession_ended(srun_runner *runner)
+{
+    const char *path = runner->config.value.upgrade.pid_file;
+    peer_feed_kind(runner, MACHINE_ENDED);
+    (void)succession_turn(runner, clock_now(&runner->clock));
+    if (path != NULL)
+        pidfile_remove(path, getpid());
+}
+
+/* --- beginning and end ----------------------------------------------------------------------- */
+
+/* SIGHUP was blocked across exec so that it could wait for us; nobody else asked for that. */
+static void restore_mask(srun_runner *runner)
+{
+    sigset_t *mask = &runner->signals.mask_before;
+    if ((of(runner)->origin.boot.blocked & (UINT64_C(1) << (SIGHUP - 1))) != 0)
+        return;
+    (void)sigdelset(mask, SIGHUP);
+    if (!runner->signals.owned)
+        (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+static int join_family(srun_runner *runner, srun_err *err)
+{
+    struct succession *succession = of(runner);
+    struct inherit inherit = {.program = runner->config.value.name,
+                              .version = runner->config.value.version};
+    int rc = inherit_begin(&inherit, &succession->sockets, err);
+    if (rc <= 0)
+        return rc;
+    succession->joined = true;
+    succession->generation = inherit.generation;
+    memcpy(succession->trace_id, inherit.trace_id, sizeof succession->trace_id);
+    memcpy(succession->span_id, inherit.span_id, sizeof succession->span_id);
+    origin_restore(&succession->origin, &inherit.boot);
+    restore_mask(runner);
+    rc = peer_watch(runner, inherit.channel, inherit.parent_pidfd, inherit.parent_pid);
+    return rc < 0 ? srun_fail(err, rc, "upgrade: epoll: %s", srun_strerror(rc)) : 0;
+}
+
+int succession_begin(srun_runner *runner, srun_err *err)
+{
+    struct succession *succession = of(runner);
+    succession->launch.item.kind = ITEM_SUCCESSION;
+    succession->hooks.item.kind = ITEM_SUCCESSION;
+    succession->request.item.kind = ITEM_SUCCESSION;
+    succession->channel = succession->peer_fd = succession->barrier = -1;
+    succession->drain_fd = -1;
+    succession->generation = 1;
+    sockets_init(&succession->sockets);
+    if (runner->testing)
+        return 0;
+    if (!runner->signals.owned)
+        (void)pthread_sigmask(SIG_SETMASK, NULL, &runner->signals.mask_before);
+    if (origin_take(&succession->origin, &runner->signals.mask_before, &succession->unknown) < 0)
+        SRUN_DEBUG(runner->log, "no upgrade will be possible",
+                   SRUN_STR("why", succession->unknown.text));
+    return join_family(runner, err);
+}
+
+static void adopt_activated(void *arg, int fd, const char *name, unsigned index)
+{
+    struct handover_entry entry = {.kind = HANDOVER_LISTENER, .index = index, .outside = 1};
+    (void)snprintf(entry.name, sizeof entry.name, "%s", name);
+    (void)sockets_adopt(arg, &entry, fd);
+}
+
+/* Sockets of the service manager are for the first generation; the later ones inherit them. */
+static void take_activated(srun_runner *runner)
+{
+    unsigned strange = 0;
+    int count = activation_take(adopt_activated, &of(runner)->sockets, &strange);
+    if (count < 0 || strange > 0)
+        SRUN_WARN(runner->log, "not all sockets of the service manager can be used",
+                  SRUN_INT("usable", count < 0 ? 0 : count), SRUN_UINT("unusable", strange));
+}
+
+int succession_start(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    const struct srun_config *config = &runner->config.value;
+    const struct machine_limits limits = {
+        .handshake_ns = config->upgrade.handshake_ms * NS_PER_MS,
+        .start_ns = config->upgrade.start_ms * NS_PER_MS,
+        .start_max_ns = config->upgrade.start_ms > INT64_MAX / START_MAX / NS_PER_MS
+                            ? INT64_MAX
+                            : START_MAX * config->upgrade.start_ms * NS_PER_MS,
+        .barrier_ns = BARRIER_LIMIT,
+        .probation_ns = config->upgrade.probation_ms * NS_PER_MS,
+        .probe_ns = PROBE_PAUSE,
+        .takes_over = config->upgrade.orphan == SRUN_ORPHAN_TAKEOVER,
+    };
+    machine_init(&succession->machine, &limits, succession->joined);
+    runner->notify.mute = succession->joined;
+    if (!succession->joined) {
+        if (!runner->testing)
+            take_activated(runner);
+        sockets_set_office(&succession->sockets, true);
+        sockets_open(&succession->sockets);
+    }
+    report_publish(runner);
+    return 0;
+}
+
+void succession_destroy(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    if (succession->request.item.kind != ITEM_SUCCESSION)
+        return; /* never begun */
+    int drain_fd = atomic_load(&succession->drain_fd);
+    peer_forget(runner);
+    sockets_destroy(&succession->sockets);
+    origin_free(&succession->origin);
+    if (drain_fd >= 0)
+        (void)close(drain_fd);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The runner's side of an upgrade: feeds the machine what happens to the other process, to this one
+ * and to the service manager, and carries out what it decides. The parts are in upgrade/.
+ * Threads: control, unless said otherwise.
+ */
+#ifndef SUCCESSION_H
+#define SUCCESSION_H
+
+#include "base/inbox.h"
+#include "base/pool.h"
+#include "upgrade/machine.h"
+#include "upgrade/origin.h"
+#include "upgrade/sockets.h"
+
+#include <srun/upgrade.h>
+
+enum { SUCCESSION_STEPS = 16 };
+
+struct succession {
+    struct machine machine;
+    struct sockets sockets; /* any thread */
+    struct origin origin;
+    srun_err unknown;  /* why the origin is not known: then there is no upgrade */
+    bool joined;       /* started by an older generation */
+    bool told_manager; /* RELOADING=1: it waits for an answer */
+    bool presented;    /* the new process was named to the service manager */
+    unsigned generation;
+
+    int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */
+    int barrier;                    /* readable when the service manager has listened; -1 */
+    char trace_id[33], span_id[17];
+    char peer_text[HANDOVER_TEXT_MAX]; /* what it said last, or how it ended */
+    char peer_version[HANDOVER_NAME_MAX];
+    struct sockets_snapshot *snapshot; /* on its way to the new process */
+    size_t sent;
+    int64_t asked_at, launched_at;
+    uint64_t covers; /* the requests that the present attempt answers */
+
+    struct succession_launch {
+        struct pool_job job;
+        struct inbox_item item;
+        bool busy, in_place;
+        int rc, channel, pid, pidfd;
+        srun_err err;
+    } launch;
+
+    struct succession_hooks {
+        struct pool_job job;
+        struct inbox_item item;
+        bool busy; /* the job is on the pool and owns `now` */
+        struct succession_step {
+            srun_upgrade_step step;
+            int peer_pid;
+            char text[HANDOVER_TEXT_MAX];
+        } now, waiting[SUCCESSION_STEPS];
+        unsigned first, count;
+    } hooks;
+
+    _Atomic bool draining; /* read by any thread */
+    _Atomic int drain_fd;  /* -1 until asked for */
+
+    /* Guarded by the runner's lock. */
+    struct srun_upgrade_info info;
+    uint64_t asked, taken, answered; /* requests by srun_upgrade_request, counted */
+    struct {
+        struct inbox_item item;
+        bool posted;
+        char why[200];
+    } request;
+};
+
+/* With the runner: what it was started with; and what an older generation hands over, which is
+ * waited for. After the signals are held, before anything else of the process changes.
+ * Negative: this process was started for an upgrade that went wrong. */
+int succession_begin(srun_runner *runner, srun_err *err);
+void succession_destroy(srun_runner *runner);
+
+/* The configuration is known now. 0 or a negative errno. */
+int succession_start(srun_runner *runner);
+
+/* An upgrade is wanted. */
+void succession_ask(srun_runner *runner, const char *why);
+
+/* What happened: in the poller (a RUNNER_TAG), in the inbox, to the services. */
+void succession_read(srun_runner *runner);
+void succession_peer_ended(srun_runner *runner);
+void succession_barrier_passed(srun_runner *runner);
+void succession_take(srun_runner *runner, struct inbox_item *item);
+void succession_started(srun_runner *runner);
+void succession_ending(srun_runner *runner, bool intent);
+void succession_ended(srun_runner *runner);
+
+/* A service starts, or needs more time: for the old process, which waits. */
+void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns);
+
+/* Carries out what is due. True when something was. */
+bool succession_turn(srun_runner *runner, int64_t now);
+
+/* Any thread: the drain descriptor, made on first use, or a negative errno. */
+int succession_drain_fd(srun_runner *runner);
+
+#endif

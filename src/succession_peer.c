@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+#include "succession_peer.h"
+
+#include "base/duration.h"
+#include "base/fd.h"
+#include "log/log.h"
+#include "succession_report.h"
+#include "upgrade/channel.h"
+#include "upgrade/spawn.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
+
+static struct succession *of(srun_runner *runner)
+{
+    return &runner->succession;
+}
+
+void peer_feed(srun_runner *runner, const struct machine_event *event)
+{
+    machine_feed(&of(runner)->machine, event, clock_now(&runner->clock));
+}
+
+void peer_feed_kind(srun_runner *runner, enum machine_event_kind kind)
+{
+    peer_feed(runner, &(struct machine_event){.kind = kind});
+}
+
+/* --- the other process ----------------------------------------------------------------------- */
+
+void peer_close(srun_runner *runner, int *fd)
+{
+    if (*fd >= 0) {
+        fd_poller_remove(runner->poller, *fd);
+        (void)close(*fd);
+    }
+    *fd = -1;
+}
+
+void peer_forget(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    peer_close(runner, &succession->channel);
+    peer_close(runner, &succession->peer_fd);
+    peer_close(runner, &succession->barrier);
+    succession->snapshot = sockets_snapshot_free(succession->snapshot);
+    succession->peer_pid = 0;
+    succession->presented = false;
+}
+
+int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid)
+{
+    struct succession *succession = of(runner);
+    succession->channel = channel;
+    succession->peer_fd = peer_fd;
+    succession->peer_pid = peer_pid;
+    int rc = fd_poller_add(runner->poller, channel, RUNNER_TAG_CHANNEL, false);
+    return rc < 0 ? rc : fd_poller_add(runner->poller, peer_fd, RUNNER_TAG_PEER, false);
+}
+
+/* What cannot be said to the new process is as if it had answered nonsense. To the old one nothing
+ * is said that it could not miss. */
+static void say(srun_runner *runner, const struct handover_message *message, const int *fds,
+                unsigned count)
+{
+    struct succession *succession = of(runner);
+    int rc =
+        succession->channel < 0 ? -EPIPE : channel_send(succession->channel, message, fds, count);
+    if (rc == 0 || rc == -EPIPE) /* its end will be noticed */
+        return;
+    (void)snprintf(succession->peer_text, sizeof succession->peer_text, "it cannot be told %s: %s",
+                   handover_type_name(message->type), srun_strerror(rc));
+    peer_feed_kind(runner, MACHINE_GARBLED);
+}
+
+static void say_welcome(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    int rc = sockets_snapshot(&succession->sockets, &succession->snapshot);
+    int self = rc < 0 ? rc : spawn_pidfd(getpid());
+    if (self < 0) {
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text,
+                       "what is to be handed over: %s", srun_strerror(self));
+        peer_feed_kind(runner, MACHINE_GARBLED);
+        return;
+    }
+    const struct handover_message welcome = {.type = HANDOVER_WELCOME,
+                                             .version_max = HANDOVER_VERSION_MAX,
+                                             .generation = succession->generation + 1,
+                                             .count = (uint32_t)succession->snapshot->count,
+                                             .boot = succession->origin.boot};
+    succession->sent = 0;
+    say(runner, &welcome, &self, 1);
+    (void)close(self);
+}
+
+void peer_hand_over(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    struct sockets_snapshot *snapshot = succession->snapshot;
+    if (snapshot == NULL || succession->sent == snapshot->count)
+        return;
+    size_t left = snapshot->count - succession->sent;
+    unsigned count = left < HANDOVER_BATCH_MAX ? (unsigned)left : HANDOVER_BATCH_MAX;
+    struct handover_message batch = {.type = HANDOVER_BATCH, .entry_count = count};
+    memcpy(batch.entries, &snapshot->entries[succession->sent], count * sizeof batch.entries[0]);
+    say(runner, &batch, &snapshot->fds[succession->sent], count);
+    succession->sent += count;
+}
+
+void peer_say(srun_runner *runner, enum handover_type type)
+{
+    struct handover_message message = {.type = type};
+    if (type == HANDOVER_WELCOME) {
+        say_welcome(runner);
+        return;
+    }
+    if (type == HANDOVER_READY)
+        message.count =
+            (uint32_t)sockets_unclaimed(&of(runner)->sockets, message.text, sizeof message.text);
+    if (type == HANDOVER_FAILED || type == HANDOVER_STOPPING)
+        (void)snprintf(message.text, sizeof message.text, "%s", runner->cause.text);
+    say(runner, &message, NULL, 0);
+}
+
+void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns)
+{
+    if (of(runner)->machine.state != MACHINE_JOIN)
+        return;
+    struct handover_message message = {.type = HANDOVER_PROGRESS, .extend_ns = (uint64_t)extend_ns};
+    (void)snprintf(message.text, sizeof message.text, "%s", text);
+    say(runner, &message, NULL, 0);
+}
+
+/* --- what it says ---------------------------------------------------------------------------- */
+
+/* Is it this program, and do we understand each other? */
+static int judge_hello(srun_runner *runner, const struct handover_message *hello)
+{
+    struct succession *succession = of(runner);
+    char name[HANDOVER_NAME_MAX];
+    (void)snprintf(name, sizeof name, "%s", runner->config.value.name);
+    (void)snprintf(succession->peer_version, sizeof succession->peer_version, "%s", hello->version);
+    if (strcmp(hello->name, name) != 0) {
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text,
+                       "it is another program: %s", hello->name);
+        return -EINVAL;
+    }
+    if (handover_agree(hello->version_min, hello->version_max) == 0) {
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text,
+                       "no common version: it speaks %u to %u, this process %d to %d",
+                       hello->version_min, hello->version_max, HANDOVER_VERSION_MIN,
+                       HANDOVER_VERSION_MAX);
+        return -EPROTONOSUPPORT;
+    }
+    return 0;
+}
+
+static void take_message(srun_runner *runner, const struct handover_message *message)
+{
+    struct succession *succession = of(runner);
+    struct machine_event event = {.kind = MACHINE_SAID, .type = message->type};
+    switch (message->type) {
+    case HANDOVER_HELLO:
+        event.code = judge_hello(runner, message);
+        break;
+    case HANDOVER_ACK:
+        if (succession->snapshot == NULL || message->count != succession->sent)
+            event.kind = MACHINE_GARBLED;
+        else
+            event.last = succession->sent == succession->snapshot->count;
+        break;
+    case HANDOVER_PROGRESS:
+        event.extend_ns = message->extend_ns <= INT64_MAX ? (int64_t)message->extend_ns : 0;
+        if (event.extend_ns > 0)
+            notify_send(&runner->notify, "EXTEND_TIMEOUT_USEC=%lld",
+                        (long long)(event.extend_ns / NS_PER_US));
+        notify_status(&runner->notify, "upgrading: %s", message->text);
+        break;
+    case HANDOVER_READY:
+        if (message->count > 0)
+            SRUN_INFO(runner->log, "not taken over", SRUN_UINT("count", message->count),
+                      SRUN_STR("names", message->text));
+        break;
+    default:
+        break;
+    }
+    if (message->text[0] != '\0')
+        memcpy(succession->peer_text, message->text, sizeof succession->peer_text);
+    peer_feed(runner, &event);
+}
+
+static void note_garbage(srun_runner *runner, int rc)
+{
+    struct succession *succession = of(runner);
+    SRUN_WARN(runner->log, "the other process is not understood",
+              SRUN_INT("pid", succession->peer_pid), SRUN_CODE("error", rc));
+    (void)snprintf(succession->peer_text, sizeof succession->peer_text,
+                   "what it said is no message: %s", srun_strerror(rc));
+    peer_feed_kind(runner, MACHINE_GARBLED);
+}
+
+/* Descriptors come before there is a control thread (inherit.c); later they are nobody's. */
+void succession_read(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    for (int i = 0; i < MESSAGES_MAX && succession->channel >= 0; i++) {
+        struct handover_message message;
+        int fds[HANDOVER_BATCH_MAX];
+        unsigned count = 0;
+        int rc = channel_receive(succession->channel, &message, fds, &count);
+        while (count > 0)
+            (void)close(fds[--count]);
+        if (rc == 0)
+            take_message(runner, &message);
+        else if (rc == -EPIPE)
+            peer_close(runner, &succession->channel); /* its end follows by its pidfd */
+        else if (rc == -EBADMSG)
+            note_garbage(runner, rc);
+        else if (rc != -EPROTONOSUPPORT)
+            return;
+    }
+}
+
+void succession_peer_ended(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    if (succession->peer_fd < 0)
+        return;
+    succession_read(runner); /* its last words come first */
+    fd_poller_remove(runner->poller, succession->peer_fd);
+    if (machine_has_child(&succession->machine)) {
+        char how[64];
+        spawn_reap(succession->peer_fd, how, sizeof how);
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text, "pid %d %s",
+                       succession->peer_pid, how);
+    }
+    peer_feed_kind(runner, MACHINE_GONE);
+}
+
+void succession_barrier_passed(srun_runner *runner)
+{
+    peer_close(runner, &of(runner)->barrier);
+    peer_feed_kind(runner, MACHINE_PASSED);
+}
+
+/* --- launching ------------------------------------------------------------------------------- */
+
+/* On a thread of the pool: the program's hook, the file system and exec may all take their time. */
+static void run_launch(struct pool_job *job)
+{
+    srun_runner *runner =
+        (srun_runner *)((char *)job - offsetof(srun_runner, succession.launch.job));
+    struct succession *succession = of(runner);
+    struct succession_launch *launch = &succession->launch;
+    const struct srun_config *config = &runner->config.value;
+    const char *binary = succession->origin.binary;
+    int ends[2] = {-1, -1};
+    launch->err = (srun_err){0};
+    launch->rc = report_step_now(runner, SRUN_UPGRADE_BEFORE, &launch->err);
+    if (launch->rc == 0)
+        launch->rc =
+            origin_check_binary(&succession->origin, binary, config->upgrade.any_binary != 0,
+                                &launch->in_place, &launch->err);
+    if (launch->rc == 0 && (launch->rc = channel_pair(ends)) < 0)
+        (void)srun_fail(&launch->err, launch->rc, "socketpair: %s", srun_strerror(launch->rc));
+    if (launch->rc == 0) {
+        const struct spawn_request request = {.origin = &succession->origin,
+                                              .binary = binary,
+                                              .channel = ends[1],
+                                              .parent_pid = getpid(),
+                                              .generation = succession->generation + 1,
+                                              .trace_id = succession->trace_id,
+                                              .span_id = succession->span_id};
+        launch->rc = spawn_process(&request, &launch->pid, &launch->pidfd, &launch->err);
+    }
+    if (ends[1] >= 0)
+        (void)close(ends[1]);
+    if (launch->rc < 0 && ends[0] >= 0)
+        (void)close(ends[0]);
+    launch->channel = ends[0];
+}
+
+static void launch_done(struct pool_job *job)
+{
+    srun_runner *runner =
+        (srun_runner *)((char *)job - offsetof(srun_runner, succession.launch.job));
+    inbox_post(&runner->inbox, &of(runner)->launch.item);
+}
+
+static void make_ids(struct succession *succession)
+{
+    unsigned char bytes[24];
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes)
+        memset(bytes, 0, sizeof bytes); /* no trace is better than a wrong one */
+    for (size_t i = 0; i < 16; i++)
+        (void)snprintf(&succession->trace_id[2 * i], 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < 8; i++)
+        (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
+}
+
+void peer_launch(srun_runner *runner, int64_t now)
+{
+    struct succession *succession = of(runner);
+    make_ids(succession);
+    succession->launched_at = now;
+    succession->peer_text[0] = '\0';
+    pthread_mutex_lock(&runner->lock);
+    succession->covers = succession->taken;
+    pthread_mutex_unlock(&runner->lock);
+    report_launch(runner);
+    succession->launch.job = (struct pool_job){.run = run_launch, .done = launch_done};
+    succession->launch.busy = true;
+    int rc = pool_submit(runner->pool, &succession->launch.job);
+    if (rc == 0)
+        return;
+    succession->launch.busy = false;
+    (void)srun_fail(&succession->launch.err, rc, "thread: %s", srun_strerror(rc));
+    peer_feed_kind(runner, MACHINE_REFUSED);
+}
+
+void peer_take_launch(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    struct succession_launch *done = &succession->launch;
+    done->busy = false;
+    if (done->rc < 0) {
+        peer_feed_kind(runner, MACHINE_REFUSED);
+        return;
+    }
+    if (done->in_place)
+        SRUN_WARN(runner->log, "the program file was overwritten, not replaced",
+                  SRUN_STR("binary", succession->origin.binary));
+    int rc = peer_watch(runner, done->channel, done->pidfd, done->pid);
+    peer_feed_kind(runner, MACHINE_SPAWNED);
+    if (rc == 0)
+        return;
+    (void)snprintf(succession->peer_text, sizeof succession->peer_text, "epoll: %s",
+                   srun_strerror(rc));
+    peer_feed_kind(runner, MACHINE_GARBLED);
+}

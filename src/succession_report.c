@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "succession_report.h"
+
+#include "base/duration.h"
+#include "log/log.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- the hooks ------------------------------------------------------------------------------- */
+
+static int call_hook(srun_runner *runner, srun_upgrade_step step, int peer_pid, const char *text,
+                     srun_err *err)
+{
+    const struct srun_config *config = &runner->config.value;
+    const struct srun_upgrade_event event = {.step = step, .peer_pid = peer_pid, .text = text};
+    if (config->hooks.upgrade == NULL)
+        return 0;
+    int rc = config->hooks.upgrade(config->user, &event, err);
+    return rc > 0 ? 0 : rc;
+}
+
+int report_step_now(srun_runner *runner, srun_upgrade_step step, srun_err *err)
+{
+    int rc = call_hook(runner, step, 0, "", err);
+    if (rc < 0 && err->text[0] == '\0')
+        (void)srun_fail(err, rc, "the program refuses: %s", srun_strerror(rc));
+    return rc;
+}
+
+static void run_step(struct pool_job *job)
+{
+    srun_runner *runner =
+        (srun_runner *)((char *)job - offsetof(srun_runner, succession.hooks.job));
+    const struct succession_step *now = &runner->succession.hooks.now;
+    srun_err err = {0};
+    (void)call_hook(runner, now->step, now->peer_pid, now->text, &err);
+}
+
+static void step_done(struct pool_job *job)
+{
+    srun_runner *runner =
+        (srun_runner *)((char *)job - offsetof(srun_runner, succession.hooks.job));
+    inbox_post(&runner->inbox, &runner->succession.hooks.item);
+}
+
+static void next_step(srun_runner *runner)
+{
+    struct succession_hooks *hooks = &runner->succession.hooks;
+    if (hooks->busy || hooks->count == 0)
+        return;
+    hooks->now = hooks->waiting[hooks->first];
+    hooks->first = (hooks->first + 1) % SUCCESSION_STEPS;
+    hooks->count--;
+    hooks->job = (struct pool_job){.run = run_step, .done = step_done};
+    hooks->busy = true;
+    pool_queue(runner->pool, &hooks->job);
+}
+
+void report_step_done(srun_runner *runner)
+{
+    runner->succession.hooks.busy = false;
+    next_step(runner);
+}
+
+/* A program that is behind by SUCCESSION_STEPS misses the newest. */
+static void tell_step(srun_runner *runner, srun_upgrade_step step, const char *text)
+{
+    struct succession_hooks *hooks = &runner->succession.hooks;
+    if (runner->config.value.hooks.upgrade == NULL || hooks->count == SUCCESSION_STEPS)
+        return;
+    struct succession_step *place =
+        &hooks->waiting[(hooks->first + hooks->count++) % SUCCESSION_STEPS];
+    *place = (struct succession_step){.step = step, .peer_pid = runner->succession.peer_pid};
+    (void)snprintf(place->text, sizeof place->text, "%s", text);
+    next_step(runner);
+}
+
+/* --- the service manager --------------------------------------------------------------------- */
+
+static void tell_reloading(srun_runner *runner)
+{
+    notify_send(&runner->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                (long long)(clock_real_now() / NS_PER_US));
+    runner->succession.told_manager = true;
+}
+
+/* There is no word for failure: ready, as before, and why (a reload that hears nothing hangs). */
+static void tell_failure(srun_runner *runner, const char *text)
+{
+    struct succession *succession = &runner->succession;
+    if (succession->presented)
+        notify_send(&runner->notify, "MAINPID=%d", (int)getpid());
+    if (succession->told_manager || succession->presented)
+        notify_send(&runner->notify, "READY=1");
+    notify_status(&runner->notify, "upgrade failed: %s", text);
+    succession->told_manager = succession->presented = false;
+}
+
+/* --- results --------------------------------------------------------------------------------- */
+
+static void answer(srun_runner *runner, int code, const char *phase, const char *text,
+                   uint64_t covers)
+{
+    struct succession *succession = &runner->succession;
+    struct srun_upgrade_info *info = &succession->info;
+    pthread_mutex_lock(&runner->lock);
+    info->attempts++;
+    info->succeeded += code == 0;
+    info->failed += code != 0;
+    info->last_ms = clock_wall_ms();
+    info->last_took_ms = (clock_now(&runner->clock) - succession->asked_at) / NS_PER_MS;
+    info->last_code = code;
+    (void)snprintf(info->last_phase, sizeof info->last_phase, "%s", phase);
+    (void)snprintf(info->last_text, sizeof info->last_text, "%s", text);
+    succession->answered = covers;
+    runner->changes++;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static void word_failure(srun_runner *runner, const struct machine_action *action, int64_t now,
+                         char *out, size_t size)
+{
+    const struct succession *succession = &runner->succession;
+    const char *phase = machine_state_name(action->phase), *said = succession->peer_text;
+    char took[DURATION_TEXT_MAX];
+    (void)duration_format(took, now - succession->launched_at);
+    switch (action->reason) {
+    case MACHINE_BECAUSE_REFUSED:
+        (void)snprintf(out, size, "%s", succession->launch.err.text);
+        break;
+    case MACHINE_BECAUSE_TIME:
+        (void)snprintf(out, size, "pid %d does not answer in %s, %s after its start%s%.120s",
+                       succession->peer_pid, phase, took, said[0] != '\0' ? "; last: " : "", said);
+        break;
+    case MACHINE_BECAUSE_ENDING:
+        (void)snprintf(out, size, "this process stops");
+        break;
+    default:
+        (void)snprintf(out, size, "%.240s", said[0] != '\0' ? said : "it gave no reason");
+    }
+}
+
+static void report_failed(srun_runner *runner, const struct machine_action *action, int64_t now)
+{
+    struct succession *succession = &runner->succession;
+    char text[HANDOVER_TEXT_MAX];
+    bool launched = action->phase != MACHINE_IDLE && action->phase != MACHINE_DRAIN;
+    word_failure(runner, action, now, text, sizeof text);
+    SRUN_ERROR(runner->log, "upgrade failed", SRUN_STR("phase", machine_state_name(action->phase)),
+               SRUN_STR("error", text), SRUN_INT("new_pid", succession->peer_pid),
+               SRUN_NS("after", now - succession->asked_at));
+    tell_failure(runner, text);
+    answer(runner, SRUN_EUPGRADE, machine_state_name(action->phase), text,
+           launched ? succession->covers : succession->taken);
+    tell_step(runner, SRUN_UPGRADE_FAILED, text);
+}
+
+static void report_succeeded(srun_runner *runner, int64_t now)
+{
+    struct succession *succession = &runner->succession;
+    char text[HANDOVER_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "generation %u, version %.64s, pid %d",
+                   succession->generation + 1, succession->peer_version, succession->peer_pid);
+    SRUN_INFO(runner->log, "upgraded", SRUN_UINT("generation", succession->generation + 1),
+              SRUN_INT("new_pid", succession->peer_pid),
+              SRUN_STR("new_version", succession->peer_version),
+              SRUN_NS("took", now - succession->asked_at));
+    succession->told_manager = succession->presented = false;
+    answer(runner, 0, "", text, succession->taken);
+    tell_step(runner, SRUN_UPGRADE_COMMITTED, "");
+}
+
+static void report_rolled_back(srun_runner *runner, const struct machine_action *action,
+                               int64_t now)
+{
+    char text[HANDOVER_TEXT_MAX];
+    word_failure(runner, action, now, text, sizeof text);
+    SRUN_ERROR(runner->log, "rolled back", SRUN_STR("error", text),
+               SRUN_INT("new_pid", runner->succession.peer_pid));
+    notify_status(&runner->notify, "rolled back: %s", text);
+    pthread_mutex_lock(&runner->lock);
+    struct srun_upgrade_info *info = &runner->succession.info;
+    info->rolled_back++;
+    info->last_ms = clock_wall_ms();
+    info->last_code = SRUN_EUPGRADE;
+    (void)snprintf(info->last_phase, sizeof info->last_phase, "probation");
+    (void)snprintf(info->last_text, sizeof info->last_text, "%s", text);
+    pthread_mutex_unlock(&runner->lock);
+    tell_step(runner, SRUN_UPGRADE_ROLLED_BACK, text);
+}
+
+void report_action(srun_runner *runner, const struct machine_action *action, int64_t now)
+{
+    switch (action->kind) {
+    case MACHINE_SUCCEEDED:
+        report_succeeded(runner, now);
+        break;
+    case MACHINE_FAILED:
+        report_failed(runner, action, now);
+        break;
+    case MACHINE_ROLLED_BACK:
+        report_rolled_back(runner, action, now);
+        break;
+    default:
+        SRUN_INFO(runner->log, "the old generation has ended",
+                  SRUN_INT("old_pid", runner->succession.peer_pid));
+        tell_step(runner, SRUN_UPGRADE_DRAINED, "");
+    }
+}
+
+void report_asked(srun_runner *runner, const char *why)
+{
+    struct succession *succession = &runner->succession;
+    enum machine_state state = succession->machine.state;
+    SRUN_INFO(runner->log, "upgrade requested", SRUN_STR("why", why),
+              SRUN_STR("state", machine_state_name(state)));
+    if (state == MACHINE_IDLE)
+        succession->asked_at = clock_now(&runner->clock);
+    tell_reloading(runner);
+}
+
+void report_refusal(srun_runner *runner, const char *reason)
+{
+    SRUN_WARN(runner->log, "upgrade refused", SRUN_STR("why", reason));
+    tell_failure(runner, reason);
+    answer(runner, SRUN_EUPGRADE, "idle", reason, runner->succession.taken);
+}
+
+void report_launch(srun_runner *runner)
+{
+    const struct succession *succession = &runner->succession;
+    SRUN_INFO(runner->log, "upgrade begins", SRUN_UINT("generation", succession->generation + 1),
+              SRUN_STR("binary", succession->origin.binary),
+              SRUN_STR("trace_id", succession->trace_id));
+    notify_status(&runner->notify, "upgrading to generation %u", succession->generation + 1);
+}
+
+void report_office(srun_runner *runner)
+{
+    const struct succession *succession = &runner->succession;
+    if (!succession->joined)
+        return;
+    SRUN_INFO(runner->log, "took over", SRUN_UINT("generation", succession->generation),
+              SRUN_INT("old_pid", succession->peer_pid),
+              SRUN_STR("version", runner->config.value.version),
+              SRUN_STR("trace_id", succession->trace_id));
+}
+
+void report_publish(srun_runner *runner)
+{
+    struct succession *succession = &runner->succession;
+    struct srun_upgrade_info *info = &succession->info;
+    pthread_mutex_lock(&runner->lock);
+    (void)snprintf(info->state, sizeof info->state, "%s",
+                   machine_state_name(succession->machine.state));
+    info->generation = succession->generation;
+    info->peer_pid = succession->peer_pid;
+    info->serving = atomic_load(&succession->sockets.open);
+    info->draining = atomic_load(&succession->draining);
+    info->queued = succession->machine.asked;
+    memcpy(info->trace_id, succession->trace_id, sizeof info->trace_id);
+    memcpy(info->span_id, succession->span_id, sizeof info->span_id);
+    pthread_mutex_unlock(&runner->lock);
+}
