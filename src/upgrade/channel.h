@@ -18,7 +18,9 @@ int channel_pair(int ends[2]);
 bool channel_is_from(int fd, int pid);
 
 /* Sends one message with count descriptors (copies travel; they stay the caller's).
- * 0; -EAGAIN: the other side does not read; -EPIPE: it has gone; -ETOOMANYREFS, -EMFILE, ... */
+ * 0; -EAGAIN: the other side does not read; -EPIPE: it has gone; -EINVAL: not as many as the
+ * message announces (see below), or as handover_encode; -ETOOMANYREFS, -EBADF, ... from the system.
+ */
 int channel_send(int fd, const struct handover_message *message, const int *fds, unsigned count);
 
 /* Takes one message; what came with it (close-on-exec) is the caller's: *count of them, at most
@@ -28,7 +30,8 @@ int channel_send(int fd, const struct handover_message *message, const int *fds,
  * not know. On an error nothing is left open and *count is 0. */
 int channel_receive(int fd, struct handover_message *message, int *fds, unsigned *count);
 
-/* Waits for something to receive until a monotonic time. 0, -ETIMEDOUT. */
+/* Waits for something to receive, be it the end, until a monotonic time. 0, -ETIMEDOUT, or another
+ * negative errno. */
 int channel_wait(int fd, int64_t until_ns);
 
 #endif

@@ -79,13 +79,14 @@ struct handover_message {
     struct handover_entry entries[HANDOVER_BATCH_MAX];
 };
 
-/* The size of the packet, or -ENOBUFS. Texts are cut to fit at a character's end. */
+/* The size of the packet; -ENOBUFS; -EINVAL: the other side would refuse it. Texts lose a character
+ * that was cut in two at their end. */
 int handover_encode(const struct handover_message *message, void *packet, size_t size);
 
-/* 0 and every field set (what the packet does not have is 0); -EBADMSG: no packet of ours (magic,
- * lengths, a missing field, a name that is empty or not printable or a kind unknown, more than
- * HANDOVER_BATCH_MAX entries, no terminator problems: texts are always ended here);
- * -EPROTONOSUPPORT: a type we do not know (skip it). */
+/* 0 and every field set (what the packet does not have is 0); -EBADMSG: no packet of ours: magic or
+ * lengths wrong, a field that is missing, there twice or out of range, a name that is not
+ * printable, not as many entries as announced; -EPROTONOSUPPORT: a type we do not know (skip it).
+ * On an error all is 0. Of texts for the log, what does not print becomes '?'. */
 int handover_decode(struct handover_message *message, const void *packet, size_t size);
 
 /* The highest version both speak, or 0. */
