@@ -20,7 +20,7 @@ struct spawn_request {
     int channel;        /* the child's end; stays the caller's */
     int parent_pid;
     unsigned generation;            /* the child's */
-    const char *trace_id, *span_id; /* hex */
+    const char *trace_id, *span_id; /* lower-case hex; anything else, or NULL, is sent as zeros */
 };
 
 /* In the child: default signal actions but for those ignored at boot, the boot mask plus SIGHUP
@@ -31,8 +31,10 @@ struct spawn_request {
  * EAGAIN, ENOMEM, EMFILE, ...) with a text; then no child is left. */
 int spawn_process(const struct spawn_request *request, int *pid, int *pidfd, srun_err *err);
 
-/* What SRUN_HANDOVER says. 0, -ENOENT: not there; -EINVAL. Removes it from the environment in any
- * case, so that no process of ours sees it. */
+/* What SRUN_HANDOVER says. 0, -ENOENT: not there, or not to be believed, because exec gave this
+ * process more rights than its starter has (AT_SECURE: set-id bits, file capabilities); -EINVAL.
+ * Removes it from the environment in any case, so that no process of ours sees it. Before any other
+ * thread exists. */
 struct spawn_inherited {
     int fd, pid;
     unsigned generation;
@@ -43,8 +45,8 @@ int spawn_inherited(struct spawn_inherited *out);
 /* By pidfd. 0 or a negative errno. */
 int spawn_signal(int pidfd, int signo);
 
-/* After the pidfd became readable: takes the child's status and words it: "exited with 1", "killed
- * by SIGSEGV", "has gone" (somebody else took its status). */
+/* After the pidfd became readable (else it waits): takes the child's status and words it: "exited
+ * with 1", "killed by SIGSEGV", "has gone" (somebody else took its status). */
 void spawn_reap(int pidfd, char *out, size_t size);
 
 /* A pidfd of any process, or a negative errno. Close-on-exec. */

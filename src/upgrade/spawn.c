@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starts the new process and tells how it ended. posix_spawn does the work between fork and exec,
+ * so no code of ours runs there.
+ */
+#include "upgrade/spawn.h"
+
+#include "base/auto.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TRACE_DIGITS 32
+#define SPAN_DIGITS 16
+#define VARIABLE_MAX 160
+
+/* --- what the child is told ------------------------------------------------------------------ */
+
+static bool is_hex(const char *text, size_t digits)
+{
+    return text != NULL && strspn(text, "0123456789abcdef") == digits && text[digits] == '\0';
+}
+
+/* All zero stands for "no trace", here as in a traceparent header. */
+static const char *hex_or_zero(const char *text, size_t digits)
+{
+    return is_hex(text, digits) ? text : "00000000000000000000000000000000";
+}
+
+/* The boot environment and the variable, which points to `own`. Freed as one block. */
+static char **environment(const struct spawn_request *request, char own[VARIABLE_MAX])
+{
+    size_t count = 0;
+    while (request->origin->environ[count] != NULL)
+        count++;
+    char **list = calloc(count + 2, sizeof *list);
+    if (list == NULL)
+        return NULL;
+    static const char name[] = SPAWN_VARIABLE "=";
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(request->origin->environ[i], name, sizeof name - 1) != 0)
+            list[kept++] = request->origin->environ[i];
+    (void)snprintf(own, VARIABLE_MAX, "%sfd=%d pid=%d generation=%u trace=%.*s-%.*s", name,
+                   SPAWN_CHANNEL_FD, request->parent_pid, request->generation, TRACE_DIGITS,
+                   hex_or_zero(request->trace_id, TRACE_DIGITS), SPAN_DIGITS,
+                   hex_or_zero(request->span_id, SPAN_DIGITS));
+    list[kept] = own;
+    return list;
+}
+
+/* Blocked at boot, and SIGHUP: until the child can take it, one that comes waits instead of
+ * killing it. */
+static void fill_mask(sigset_t *set, uint64_t blocked)
+{
+    (void)sigemptyset(set);
+    for (int signo = 1; signo <= 64; signo++)
+        if ((blocked >> (signo - 1) & 1) != 0)
+            (void)sigaddset(set, signo); /* refused for the C library's own */
+    (void)sigaddset(set, SIGHUP);
+}
+
+static void fill_defaults(sigset_t *set, uint64_t ignored)
+{
+    (void)sigfillset(set);
+    for (int signo = 1; signo <= 64; signo++)
+        if ((ignored >> (signo - 1) & 1) != 0)
+            (void)sigdelset(set, signo);
+}
+
+static int set_attributes(posix_spawnattr_t *attributes, const struct handover_boot *boot)
+{
+    sigset_t set;
+    fill_mask(&set, boot->blocked);
+    int rc = posix_spawnattr_setsigmask(attributes, &set);
+    fill_defaults(&set, boot->ignored);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigdefault(attributes, &set);
+    if (rc == 0)
+        rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return -rc;
+}
+
+/* --- where it stands ------------------------------------------------------------------------- */
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Nothing to do where we still are, which also needs no permission that was given up since. By
+ * path rather than by descriptor, which would pin a file system that was mounted anew. */
+static int add_folder(posix_spawn_file_actions_t *actions, const struct origin *origin)
+{
+    struct stat boot, other;
+    if (fstat(origin->folder_fd, &boot) < 0)
+        return -errno;
+    if (fstatat(AT_FDCWD, "", &other, AT_EMPTY_PATH) == 0 && is_same(&boot, &other))
+        return 0;
+    bool by_path =
+        origin->folder != NULL && stat(origin->folder, &other) == 0 && is_same(&boot, &other);
+    return by_path ? -posix_spawn_file_actions_addchdir_np(actions, origin->folder)
+                   : -posix_spawn_file_actions_addfchdir_np(actions, origin->folder_fd);
+}
+
+/* The folder goes first: its descriptor may be number 3. Of the channel dup2 makes number 3 also
+ * when it is that already, and then clears its close-on-exec flag (glibc since 2.29). */
+static int set_actions(posix_spawn_file_actions_t *actions, const struct spawn_request *request)
+{
+    int rc = add_folder(actions, request->origin);
+    if (rc == 0)
+        rc = -posix_spawn_file_actions_adddup2(actions, request->channel, SPAWN_CHANNEL_FD);
+    if (rc == 0)
+        rc = -posix_spawn_file_actions_addclosefrom_np(actions, SPAWN_CHANNEL_FD + 1);
+    return rc;
+}
+
+/* --- the start ------------------------------------------------------------------------------- */
+
+static int start_with(const struct spawn_request *request, posix_spawn_file_actions_t *actions,
+                      posix_spawnattr_t *attributes, int *pid)
+{
+    char own[VARIABLE_MAX];
+    int rc = set_actions(actions, request);
+    if (rc == 0)
+        rc = set_attributes(attributes, &request->origin->boot);
+    if (rc < 0)
+        return rc;
+    auto_free char **variables = environment(request, own);
+    if (variables == NULL)
+        return -ENOMEM;
+    return -posix_spawn(pid, request->binary, actions, attributes, request->origin->argv,
+                        variables);
+}
+
+static int start(const struct spawn_request *request, int *pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int rc = -posix_spawn_file_actions_init(&actions);
+    if (rc < 0)
+        return rc;
+    rc = -posix_spawnattr_init(&attributes);
+    if (rc == 0) {
+        rc = start_with(request, &actions, &attributes, pid);
+        (void)posix_spawnattr_destroy(&attributes);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return rc;
+}
+
+/* What exec means by an errno that says something else to people. */
+static const char *exec_reason(const char *binary, int rc)
+{
+    struct stat info;
+    bool is_there = stat(binary, &info) == 0;
+    if (rc == -ENOENT && is_there)
+        return "its loader, or the interpreter of a script, is missing";
+    if (rc == -ENOEXEC)
+        return "not a program for this machine";
+    if (rc == -ETXTBSY)
+        return "it is still being written";
+    return srun_strerror(rc);
+}
+
+static void end_child(int pid)
+{
+    int status;
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+}
+
+int spawn_process(const struct spawn_request *request, int *pid, int *pidfd, srun_err *err)
+{
+    int child = -1;
+    if (request->binary == NULL)
+        return srun_fail(err, -ENOENT, "cannot start the new process: its file is not known");
+    int rc = start(request, &child);
+    if (rc < 0)
+        return srun_fail(err, rc, "cannot start %s: %s", request->binary,
+                         exec_reason(request->binary, rc));
+    int fd = spawn_pidfd(child);
+    if (fd < 0) {
+        if (fd != -ESRCH) /* which says: ended, and reaped by somebody else */
+            end_child(child);
+        return srun_fail(err, fd, "cannot watch the new process: %s", srun_strerror(fd));
+    }
+    *pid = child;
+    *pidfd = fd;
+    return 0;
+}
+
+/* --- in the child ---------------------------------------------------------------------------- */
+
+static bool take_word(const char **at, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(*at, word, length) != 0)
+        return false;
+    *at += length;
+    return true;
+}
+
+/* Decimal, without a sign or a zero in front. */
+static bool take_number(const char **at, unsigned most, unsigned *out)
+{
+    unsigned value = 0;
+    const char *start = *at;
+    for (; **at >= '0' && **at <= '9'; (*at)++)
+        if (__builtin_mul_overflow(value, 10U, &value) ||
+            __builtin_add_overflow(value, (unsigned)(**at - '0'), &value))
+            return false;
+    *out = value;
+    return *at > start && (*start != '0' || *at == start + 1) && value <= most;
+}
+
+static bool take_hex(const char **at, char *out, size_t digits)
+{
+    if (strspn(*at, "0123456789abcdef") != digits)
+        return false;
+    memcpy(out, *at, digits);
+    out[digits] = '\0';
+    *at += digits;
+    return true;
+}
+
+static int parse(const char *text, struct spawn_inherited *out)
+{
+    struct spawn_inherited found = {0};
+    unsigned fd = 0, pid = 0;
+    bool good = take_word(&text, "fd=") && take_number(&text, INT_MAX, &fd) &&
+                take_word(&text, " pid=") && take_number(&text, INT_MAX, &pid) &&
+                take_word(&text, " generation=") &&
+                take_number(&text, UINT_MAX, &found.generation) && take_word(&text, " trace=") &&
+                take_hex(&text, found.trace_id, TRACE_DIGITS) && take_word(&text, "-") &&
+                take_hex(&text, found.span_id, SPAN_DIGITS) && *text == '\0';
+    if (!good || fd < SPAWN_CHANNEL_FD || pid == 0)
+        return -EINVAL;
+    found.fd = (int)fd;
+    found.pid = (int)pid;
+    *out = found;
+    return 0;
+}
+
+int spawn_inherited(struct spawn_inherited *out)
+{
+    /* Who runs with more rights than its starter believes nothing that it was told. */
+    const char *text = secure_getenv(SPAWN_VARIABLE);
+    int rc = text == NULL ? -ENOENT : parse(text, out);
+    (void)unsetenv(SPAWN_VARIABLE); /* every one of that name; fails for bad names only */
+    return rc;
+}
+
+/* --- by pidfd -------------------------------------------------------------------------------- */
+
+int spawn_pidfd(int pid)
+{
+    int fd = pidfd_open(pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int spawn_signal(int pidfd, int signo)
+{
+    return pidfd_send_signal(pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+void spawn_reap(int pidfd, char *out, size_t size)
+{
+    siginfo_t info = {0};
+    int rc;
+    do
+        rc = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+    while (rc < 0 && errno == EINTR);
+    const char *name = rc == 0 ? sigabbrev_np(info.si_status) : NULL;
+    if (rc < 0)
+        (void)snprintf(out, size, "has gone");
+    else if (info.si_code == CLD_EXITED)
+        (void)snprintf(out, size, "exited with %d", info.si_status);
+    else if (name != NULL)
+        (void)snprintf(out, size, "killed by SIG%s", name);
+    else
+        (void)snprintf(out, size, "killed by signal %d", info.si_status);
+}
