@@ -173,7 +173,11 @@ static void on_hangup(srun_runner *runner, int sender)
 {
     char why[48];
     (void)snprintf(why, sizeof why, "SIGHUP from pid %d", sender);
-    succession_ask(runner, why);
+    if (runner->config.value.upgrade.disabled == 0)
+        succession_ask(runner, why);
+    else if (!runner->warned_hangup)
+        SRUN_WARN(runner->log, "SIGHUP ignored", SRUN_STR("why", "upgrades are disabled"));
+    runner->warned_hangup = true;
 }
 
 void control_signal(srun_runner *runner, int signo, int sender, bool lost_terminal)

@@ -78,6 +78,7 @@ struct srun_runner {
     bool started;       /* all were, once */
     int64_t started_at, stopping_at;
     bool told_stopping; /* it drains or stops, and systemd knows */
+    bool warned_hangup; /* one such warning is enough */
     unsigned forceful;  /* SIGINT and SIGQUIT so far */
     char reason[252];   /* for the text of the cause: who asked for the stop */
     int64_t watch_at;   /* when watch_check wants to be called */

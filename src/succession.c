@@ -374,6 +374,7 @@ void succession_destroy(srun_runner *runner)
     if (succession->request.item.kind != ITEM_SUCCESSION)
         return; /* never begun */
     int drain_fd = atomic_load(&succession->drain_fd);
+    peer_drop_launch(runner);
     peer_forget(runner);
     sockets_destroy(&succession->sockets);
     origin_free(&succession->origin);

@@ -34,7 +34,8 @@ struct succession {
     char peer_version[HANDOVER_NAME_MAX];
     struct sockets_snapshot *snapshot; /* on its way to the new process */
     size_t sent;
-    int64_t asked_at, launched_at;
+    int64_t wanted_at;             /* the request that is remembered or begins */
+    int64_t asked_at, launched_at; /* of the present attempt */
     uint64_t covers; /* the requests that the present attempt answers */
 
     struct succession_launch {

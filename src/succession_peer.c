@@ -9,6 +9,7 @@
 #include "upgrade/spawn.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -309,6 +310,7 @@ void peer_launch(srun_runner *runner, int64_t now)
 {
     struct succession *succession = of(runner);
     make_ids(succession);
+    succession->asked_at = succession->wanted_at;
     succession->launched_at = now;
     succession->peer_text[0] = '\0';
     pthread_mutex_lock(&runner->lock);
@@ -317,6 +319,7 @@ void peer_launch(srun_runner *runner, int64_t now)
     report_launch(runner);
     succession->launch.job = (struct pool_job){.run = run_launch, .done = launch_done};
     succession->launch.busy = true;
+    succession->launch.rc = -EINPROGRESS;
     int rc = pool_submit(runner->pool, &succession->launch.job);
     if (rc == 0)
         return;
@@ -344,4 +347,17 @@ void peer_take_launch(srun_runner *runner)
     (void)snprintf(succession->peer_text, sizeof succession->peer_text, "epoll: %s",
                    srun_strerror(rc));
     peer_feed_kind(runner, MACHINE_GARBLED);
+}
+
+/* One that was started for a runner that is no more. */
+void peer_drop_launch(srun_runner *runner)
+{
+    struct succession_launch *launch = &of(runner)->launch;
+    char how[64];
+    if (!launch->busy || launch->rc < 0)
+        return;
+    (void)spawn_signal(launch->pidfd, SIGKILL);
+    spawn_reap(launch->pidfd, how, sizeof how);
+    (void)close(launch->pidfd);
+    (void)close(launch->channel);
 }

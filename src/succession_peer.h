@@ -15,6 +15,7 @@ void peer_feed_kind(srun_runner *runner, enum machine_event_kind kind);
 /* Starts it, on a thread of the pool; take_launch: that thread is done. */
 void peer_launch(srun_runner *runner, int64_t now);
 void peer_take_launch(srun_runner *runner);
+void peer_drop_launch(srun_runner *runner); /* at the end, when nobody takes it any more */
 
 /* Channel, pidfd and number of a process that lives. 0 or a negative errno. */
 int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid);

@@ -218,8 +218,8 @@ void report_asked(srun_runner *runner, const char *why)
     enum machine_state state = succession->machine.state;
     SRUN_INFO(runner->log, "upgrade requested", SRUN_STR("why", why),
               SRUN_STR("state", machine_state_name(state)));
-    if (state == MACHINE_IDLE)
-        succession->asked_at = clock_now(&runner->clock);
+    if (!succession->machine.asked)
+        succession->wanted_at = clock_now(&runner->clock);
     tell_reloading(runner);
 }
 

@@ -50,7 +50,7 @@ int srun_listen_with(srun_context *ctx, const char *name, const char *address,
     char bound[ADDRESS_TEXT_MAX];
     srun_logger *log = srun_context_log(ctx);
     if (sockets_address(sockets_of(ctx), fds[0], bound, sizeof bound) == 0)
-        SRUN_INFO(log, "listens", SRUN_STR("name", name), SRUN_STR("address", bound),
+        SRUN_INFO(log, "listening", SRUN_STR("name", name), SRUN_STR("address", bound),
                   SRUN_STR("socket", found.origin));
     if (found.fixed != NULL)
         SRUN_WARN(log, "an option of a socket that exists cannot be changed",

@@ -12,15 +12,10 @@ struct app {
     struct server server;
 };
 
-static int set_address(void *user, const char *value, srun_err *err)
-{
-    return address_parse(user, value, err);
-}
-
 static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
 {
-    int rc = srun_flag_custom(runner, "http.address", "IP:PORT", set_address, &app->server.address,
-                              "where to listen, port 0: a free one [127.0.0.1:8080]", err);
+    int rc = srun_flag_string(runner, &app->server.address, "http.address", "127.0.0.1:8080",
+                              "where to listen: IP:PORT, port 0: a free one, or unix:///PATH", err);
     if (rc < 0)
         return rc;
 
@@ -37,11 +32,7 @@ static int setup(srun_runner *runner, void *user, srun_err *err)
 {
     struct app *app = user;
     app->server.store = &app->store;
-    int rc = address_parse(&app->server.address, "127.0.0.1:8080", err);
-    if (rc < 0)
-        return rc;
-
-    rc = add_flags(runner, app, err);
+    int rc = add_flags(runner, app, err);
     if (rc < 0)
         return rc;
 

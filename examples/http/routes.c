@@ -40,7 +40,7 @@ static enum MHD_Result answer(struct request *request, unsigned status,
     snprintf(generation, sizeof generation, "%u", server->info.generation);
     MHD_add_response_header(response, "X-Pid", pid);
     MHD_add_response_header(response, "X-Generation", generation);
-    if (traffic_is_draining(&server->traffic))
+    if (server_lets_go(server))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result rc = MHD_queue_response(request->connection, status, response);
     MHD_destroy_response(response);

@@ -4,33 +4,27 @@
  * the listener, and only then tell clients to hang up, so that none of them comes back to a port
  * that is about to vanish. Connections have a thread each: a slow request delays nobody.
  */
-#define _GNU_SOURCE /* accept4 */
 #include "server.h"
 #include "routes.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
+#define ADDRESS_MAX 160
 #define CONNECTIONS_MAX 256
 #define CONNECTIONS_HARD_MAX 1024 /* when the backlog is emptied at the end */
 #define LINGER_MS_MAX 300000
 #define IDLE_SECONDS 60
 #define STACK_BYTES (512 * 1024)
 
-static int bind_listener(int fd, struct address *address)
+bool server_lets_go(struct server *server)
 {
-    int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        bind(fd, (struct sockaddr *)&address->socket, address->length) < 0 ||
-        listen(fd, SOMAXCONN) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address->socket, &address->length) < 0)
-        return -errno;
-    return 0;
+    return srun_draining(server->ctx) || traffic_is_draining(&server->traffic);
 }
 
-/* An address in use shows here, before any service runs. */
+/* An address in use shows here, before any service runs. The name is how the next generation finds
+ * the socket. */
 static int init(void *self, srun_context *ctx, srun_err *err)
 {
     struct server *server = self;
@@ -38,23 +32,18 @@ static int init(void *self, srun_context *ctx, srun_err *err)
         return srun_fail(err, -EINVAL, "--http.linger: accepted are 0s to %ds",
                          LINGER_MS_MAX / 1000);
 
-    char text[ADDRESS_TEXT];
-    address_format(&server->address, text);
-    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(server->address.socket.ss_family, type, 0);
-    if (fd < 0)
-        return srun_fail(err, -errno, "socket: %m");
-    int rc = bind_listener(fd, &server->address);
-    if (rc < 0) {
-        close(fd);
-        return srun_fail(err, rc, "bind %s: %s", text, srun_strerror(rc));
-    }
+    char url[ADDRESS_MAX];
+    bool whole = strstr(server->address, "://") != NULL;
+    snprintf(url, sizeof url, "%s%s", whole ? "" : "tcp://", server->address);
+    int rc = srun_listen(ctx, "http", url, &server->listener, err);
+    if (rc < 0)
+        return rc;
 
     traffic_init(&server->traffic);
     srun_runner_info(srun_context_runner(ctx), &server->info);
+    server->ctx = ctx;
     server->log = srun_context_log(ctx);
     server->started_ms = monotonic_ms();
-    server->listener = fd;
     return 0;
 }
 
@@ -99,67 +88,68 @@ static int start_daemon(struct server *server, srun_err *err)
     return 0;
 }
 
-/* Accepts one connection and hands it on: 0, or -EAGAIN when there is none, or why it failed. */
-static int accept_one(struct server *server)
+/* libmicrohttpd closes what it does not take. */
+static void serve(struct server *server, int connection, const struct sockaddr_storage *peer,
+                  socklen_t length)
 {
-    struct address peer = {.length = sizeof peer.socket};
-    int fd = accept4(server->listener, (struct sockaddr *)&peer.socket, &peer.length,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-
     traffic_connection_opened(&server->traffic);
-    if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&peer.socket, peer.length) ==
+    if (MHD_add_connection(server->daemon, connection, (const struct sockaddr *)peer, length) !=
         MHD_YES)
-        return 0;
-
-    traffic_connection_closed(&server->traffic); /* libmicrohttpd has closed fd */
-    return 0;
+        traffic_connection_closed(&server->traffic);
 }
 
-static void accept_all(struct server *server, srun_context *ctx, unsigned limit)
-{
-    int rc = 0;
-    while (rc == 0 && traffic_counts(&server->traffic).connections < limit)
-        rc = accept_one(server);
-    if (rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM) {
-        SRUN_WARN(server->log, "accept", SRUN_CODE("error", rc));
-        srun_sleep_ms(ctx, 100); /* the connection waits in the backlog */
-    }
-}
-
-static void accept_until_cancelled(struct server *server, srun_context *ctx, int cancel)
+/* srun_accept waits behind the gate: while a newer generation serves nothing comes. When full, new
+ * connections wait in the backlog. */
+static void accept_until_cancelled(struct server *server, srun_context *ctx)
 {
     while (!srun_cancelled(ctx)) {
-        /* When full, new ones wait in the backlog; a place may be free in a moment. */
-        bool full = traffic_counts(&server->traffic).connections >= CONNECTIONS_MAX;
-        struct pollfd fds[] = {
-            {.fd = cancel, .events = POLLIN},
-            {.fd = full ? -1 : server->listener, .events = POLLIN},
-        };
-        if (poll(fds, 2, full ? 20 : -1) > 0 && fds[1].revents != 0)
-            accept_all(server, ctx, CONNECTIONS_MAX);
+        if (!traffic_wait_below(&server->traffic, CONNECTIONS_MAX, 100))
+            continue;
+        struct sockaddr_storage peer = {0};
+        socklen_t length = sizeof peer;
+        int connection = srun_accept(ctx, server->listener, (struct sockaddr *)&peer, &length);
+        if (connection >= 0) {
+            serve(server, connection, &peer, length);
+        } else if (connection != -ECANCELED) {
+            SRUN_WARN(server->log, "accept", SRUN_CODE("error", connection));
+            srun_sleep_ms(ctx, 100); /* out of descriptors: the connection waits in the backlog */
+        }
     }
 }
 
-static void close_listener(struct server *server)
+/* What has been promised an answer by the backlog. Nothing, when a newer generation accepts. */
+static void accept_the_last(struct server *server, srun_context *ctx)
 {
-    close(server->listener);
-    server->listener = -1;
+    while (traffic_counts(&server->traffic).connections < CONNECTIONS_HARD_MAX) {
+        struct sockaddr_storage peer = {0};
+        socklen_t length = sizeof peer;
+        int connection = srun_accept_now(ctx, server->listener, (struct sockaddr *)&peer, &length);
+        if (connection < 0)
+            break;
+        serve(server, connection, &peer, length);
+    }
+    srun_listen_close(ctx, "http");
+}
+
+/* After an upgrade there is no hurry: idle clients stay connected until their next response, or
+ * until the time to stop is over. */
+static int64_t linger_of(const struct server *server, const srun_context *ctx, int64_t left_ms)
+{
+    return srun_context_cause(ctx)->kind == SRUN_CAUSE_UPGRADE ? left_ms : server->linger_ms;
 }
 
 static int drain(struct server *server, srun_context *ctx, srun_err *err)
 {
-    accept_all(server, ctx, CONNECTIONS_HARD_MAX);
-    close_listener(server);
+    accept_the_last(server, ctx);
     traffic_drain(&server->traffic);
     struct traffic_counts before = traffic_counts(&server->traffic);
     SRUN_INFO(server->log, "draining", SRUN_UINT("connections", before.connections),
               SRUN_UINT("requests", before.requests));
 
-    int64_t left = srun_context_time_left_ms(ctx); /* keep a tenth of it for the clean-up */
+    int64_t left = srun_context_time_left_ms(ctx);
+    left -= left / 10; /* for the clean-up */
     struct traffic_counts after =
-        traffic_wait(&server->traffic, server->linger_ms, left - left / 10);
+        traffic_wait(&server->traffic, linger_of(server, ctx, left), left);
     traffic_cut(&server->traffic);
     MHD_stop_daemon(server->daemon);
     server->daemon = NULL;
@@ -174,30 +164,19 @@ static int drain(struct server *server, srun_context *ctx, srun_err *err)
 static int run(void *self, srun_context *ctx, srun_err *err)
 {
     struct server *server = self;
-    int cancel = srun_cancel_fd(ctx);
-    if (cancel < 0)
-        return srun_fail(err, cancel, "cancel descriptor: %s", srun_strerror(cancel));
     int rc = start_daemon(server, err);
     if (rc < 0)
         return rc;
-
-    char text[ADDRESS_TEXT];
-    address_format(&server->address, text);
-    SRUN_INFO(server->log, "listening", SRUN_STR("address", text));
     srun_ready(ctx);
-
-    accept_until_cancelled(server, ctx, cancel);
+    accept_until_cancelled(server, ctx);
     return drain(server, ctx, err);
 }
 
 static void destroy(void *self)
 {
     struct server *server = self;
-    if (server->log == NULL) /* init never got that far */
-        return;
-    if (server->listener >= 0)
-        close_listener(server); /* initiated, but never run */
-    traffic_destroy(&server->traffic);
+    if (server->log != NULL) /* else init never got that far */
+        traffic_destroy(&server->traffic);
 }
 
 const struct srun_service_ops server_ops = {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The HTTP service: it listens in init, accepts in run, and drains at the end of run.
+ * The HTTP service: it listens in init, accepts in run, and drains at the end of run. SIGHUP upgrades
+ * it, and no client notices.
  */
 #ifndef SERVER_H
 #define SERVER_H
 
-#include "address.h"
 #include "store.h"
 #include "traffic.h"
 
@@ -15,10 +15,11 @@ struct MHD_Daemon;
 
 /* Set address, linger_ms and store before the service starts; the rest is the server's. */
 struct server {
-    struct address address; /* after init: the one in use, so a port 0 has become a number */
+    const char *address;
     int64_t linger_ms;
     struct store *store;
 
+    srun_context *ctx; /* of the service */
     srun_logger *log;
     struct srun_run_info info;
     int64_t started_ms;
@@ -26,6 +27,10 @@ struct server {
     struct MHD_Daemon *daemon;
     struct traffic traffic;
 };
+
+/* From now on each response is the last one of its connection: this service stops, or a newer
+ * generation of the program serves. */
+bool server_lets_go(struct server *server);
 
 extern const struct srun_service_ops server_ops;
 

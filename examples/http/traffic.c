@@ -24,8 +24,7 @@ static void wait_until_locked(struct traffic *traffic, int64_t at_ms)
 static void note_locked(struct traffic *traffic)
 {
     traffic->active_ms = monotonic_ms();
-    if (traffic->draining)
-        pthread_cond_broadcast(&traffic->changed);
+    pthread_cond_broadcast(&traffic->changed);
 }
 
 void traffic_init(struct traffic *traffic)
@@ -89,6 +88,17 @@ struct traffic_counts traffic_counts(struct traffic *traffic)
     struct traffic_counts counts = counts_locked(traffic);
     pthread_mutex_unlock(&traffic->lock);
     return counts;
+}
+
+bool traffic_wait_below(struct traffic *traffic, unsigned connections, int64_t limit_ms)
+{
+    int64_t until = monotonic_ms() + limit_ms;
+    pthread_mutex_lock(&traffic->lock);
+    while (traffic->connections >= connections && monotonic_ms() < until)
+        wait_until_locked(traffic, until);
+    bool below = traffic->connections < connections;
+    pthread_mutex_unlock(&traffic->lock);
+    return below;
 }
 
 void traffic_drain(struct traffic *traffic)

@@ -33,6 +33,9 @@ void traffic_request_opened(struct traffic *traffic);
 void traffic_request_closed(struct traffic *traffic);
 struct traffic_counts traffic_counts(struct traffic *traffic);
 
+/* Waits up to limit_ms until fewer than this many connections are open: are there? */
+bool traffic_wait_below(struct traffic *traffic, unsigned connections, int64_t limit_ms);
+
 /* From now on every response is the last one of its connection. */
 void traffic_drain(struct traffic *traffic);
 bool traffic_is_draining(struct traffic *traffic);

@@ -197,11 +197,6 @@ def hangup_is_ignored(folder, why, **env):
 
 
 @suite.test
-def a_sighup_is_ignored_with_one_warning(folder):
-    hangup_is_ignored(folder, "this version cannot upgrade a running program")
-
-
-@suite.test
 def a_sighup_is_ignored_with_one_warning_when_upgrades_are_disabled_in_the_code(folder):
     hangup_is_ignored(folder, "upgrades are disabled", SCRIPT_UPGRADE="0")
 
@@ -250,7 +245,7 @@ def a_sighup_from_a_person_is_no_stop_while_the_terminal_is_there(folder):
         with on_terminal(folder, theirs, f"a {STEADY}") as process:
             process.wait_for("msg=started ")
             process.signal(signal.SIGHUP)
-            process.wait_for("msg=\"SIGHUP ignored\"")
+            process.wait_for("msg=\"upgrade requested\"")
             process.signal(signal.SIGTERM)
             stopped_by(process, signal.SIGTERM)
     finally:
