@@ -174,7 +174,6 @@ void outcome_started(srun_runner *runner, int64_t now)
     char path[512];
     describe_path(runner, false, path, sizeof path);
     runner->started = true;
-    outcome_look_ready(runner);
     SRUN_INFO(runner->log, "started", SRUN_UINT("services", runner->active_count),
               SRUN_NS("took", now - runner->started_at), SRUN_STR("critical_path", path));
     succession_started(runner);

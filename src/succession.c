@@ -76,8 +76,8 @@ static void serve(srun_runner *runner)
 static void take_office(srun_runner *runner)
 {
     serve(runner);
-    outcome_look_ready(runner);
     notify_send(&runner->notify, "READY=1");
+    outcome_look_ready(runner);
     report_office(runner);
 }
 

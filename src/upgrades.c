@@ -63,6 +63,12 @@ int srun_listen(srun_context *ctx, const char *name, const char *address, int *f
     return srun_listen_with(ctx, name, address, NULL, fd, 1, err);
 }
 
+int srun_listen_check(const char *address, srun_err *err)
+{
+    struct address parsed;
+    return address_parse(&parsed, address, err);
+}
+
 int srun_listen_close(srun_context *ctx, const char *name)
 {
     return is_forked(ctx) ? SRUN_EFORK : sockets_close(sockets_of(ctx), name);

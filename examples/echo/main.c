@@ -14,11 +14,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#define ADDRESS_MAX 100 /* without "tcp://" */
 #define URL_MAX 160
 #define EVENTS 64
 
 struct echo {
-    const char *address;
+    char address[ADDRESS_MAX];
     int tcp, udp; /* listeners: the runner's */
     int poller;
     struct peers peers;
@@ -126,13 +127,25 @@ static void destroy(void *self)
         close(echo->poller);
 }
 
+static int set_address(void *user, const char *value, srun_err *err)
+{
+    struct echo *echo = user;
+    char url[URL_MAX];
+    snprintf(url, sizeof url, "tcp://%s", value);
+    snprintf(echo->address, sizeof echo->address, "%s", value);
+    return srun_listen_check(url, err);
+}
+
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
     static const struct srun_service_ops ops = {
         .size = sizeof ops, .init = init, .run = run, .destroy = destroy};
     struct echo *echo = user;
-    int rc = srun_flag_string(runner, &echo->address, "echo.address", "127.0.0.1:7007",
-                              "where to listen, TCP and UDP: IP:PORT, port 0: free ones", err);
+    int rc = set_address(echo, "127.0.0.1:7007", err);
+    if (rc < 0)
+        return rc;
+    rc = srun_flag_custom(runner, "echo.address", "IP:PORT", set_address, echo,
+                          "where to listen, TCP and UDP, port 0: free ones [127.0.0.1:7007]", err);
     if (rc < 0)
         return rc;
     return srun_runner_add(runner, "echo", &ops, echo, NULL, err);

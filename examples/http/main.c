@@ -7,15 +7,31 @@
 #include "server.h"
 #include "store.h"
 
+#include <stdio.h>
+#include <string.h>
+
 struct app {
     struct store store;
     struct server server;
 };
 
+static int set_address(void *user, const char *value, srun_err *err)
+{
+    struct server *server = user;
+    bool whole = strstr(value, "://") != NULL;
+    snprintf(server->address, sizeof server->address, "%s%s", whole ? "" : "tcp://", value);
+    return srun_listen_check(server->address, err);
+}
+
 static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
 {
-    int rc = srun_flag_string(runner, &app->server.address, "http.address", "127.0.0.1:8080",
-                              "where to listen: IP:PORT, port 0: a free one, or unix:///PATH", err);
+    int rc = set_address(&app->server, "127.0.0.1:8080", err);
+    if (rc < 0)
+        return rc;
+
+    rc = srun_flag_custom(runner, "http.address", "IP:PORT", set_address, &app->server,
+                          "where to listen, port 0: a free one; or unix:///PATH [127.0.0.1:8080]",
+                          err);
     if (rc < 0)
         return rc;
 

@@ -9,9 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
-#define ADDRESS_MAX 160
 #define CONNECTIONS_MAX 256
 #define CONNECTIONS_HARD_MAX 1024 /* when the backlog is emptied at the end */
 #define LINGER_MS_MAX 300000
@@ -32,10 +30,7 @@ static int init(void *self, srun_context *ctx, srun_err *err)
         return srun_fail(err, -EINVAL, "--http.linger: accepted are 0s to %ds",
                          LINGER_MS_MAX / 1000);
 
-    char url[ADDRESS_MAX];
-    bool whole = strstr(server->address, "://") != NULL;
-    snprintf(url, sizeof url, "%s%s", whole ? "" : "tcp://", server->address);
-    int rc = srun_listen(ctx, "http", url, &server->listener, err);
+    int rc = srun_listen(ctx, "http", server->address, &server->listener, err);
     if (rc < 0)
         return rc;
 

@@ -11,11 +11,13 @@
 
 #include <srun/srun.h>
 
+#define SERVER_ADDRESS_MAX 256
+
 struct MHD_Daemon;
 
 /* Set address, linger_ms and store before the service starts; the rest is the server's. */
 struct server {
-    const char *address;
+    char address[SERVER_ADDRESS_MAX]; /* as srun_listen takes it */
     int64_t linger_ms;
     struct store *store;
 

@@ -47,6 +47,9 @@ struct srun_listen_options {
 SRUN_API int srun_listen(srun_context *ctx, const char *name, const char *address, int *fd,
                          srun_err *err);
 
+/* Is it an address? 0 or -EINVAL with what is accepted: for flags. Threads: any. */
+SRUN_API int srun_listen_check(const char *address, srun_err *err);
+
 /* With options, which may be NULL; and count > 1 sockets on one address (SO_REUSEPORT), one for
  * each worker: fds has room for count. A smaller count than the old generation's resets what waits
  * in the sockets that nobody takes. -E2BIG as for srun_config. */

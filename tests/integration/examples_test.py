@@ -29,7 +29,7 @@ def http(folder, *flags, env=None):
 
 
 def listening(process):
-    return process.wait_for(r"msg=listening .*address=(\S+)").group(1)
+    return process.wait_for(r"msg=listening .*address=tcp://(\S+)").group(1)
 
 
 def drained(process):
@@ -377,7 +377,7 @@ def http_says_that_the_address_is_in_use(folder):
         address = "127.0.0.1:%d" % taken.getsockname()[1]
         code, _, log = run([program("http"), "--http.address=" + address], folder)
         equal(code, 1, "exit code")
-        check(f"bind {address}: {os.strerror(errno.EADDRINUSE)}" in log, log)
+        check(f"{address}: bind: {os.strerror(errno.EADDRINUSE)}" in log, log)
         equal(os.listdir(folder), [], "files left behind")
 
 
@@ -387,7 +387,7 @@ def http_says_which_addresses_it_takes(folder):
                  "[::1]", "[127.0.0.1]:80", "127.0.0.1:+8", "1" * 200 + ":80"):
         code, _, log = run([program("http"), "--http.address=" + text], folder)
         equal(code, 2, f"exit code for {text!r}")
-        check("IPV4:PORT" in log, log)
+        check("tcp://127.0.0.1:80" in log, log)
 
 
 @suite.test

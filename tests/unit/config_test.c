@@ -42,8 +42,9 @@ static struct three values_of(const struct knob *knob)
     case KNOB_TIME:
         return (struct three){"7ms", "8ms", "9ms"};
     case KNOB_WORD:
-        return knob->words[2].word == NULL ? (struct three){"json", "text", "json"}
-                                           : (struct three){"debug", "warn", "error"};
+        return knob->words[2].word == NULL
+                   ? (struct three){knob->words[1].word, knob->words[0].word, knob->words[1].word}
+                   : (struct three){"debug", "warn", "error"};
     case KNOB_ON:
         return (struct three){"true", "false", "true"};
     case KNOB_DISABLED:
@@ -68,6 +69,8 @@ static void code_of(const struct knob *knob, const char *value, struct srun_conf
     code->name = code->version = NULL;
     if (code->crash.file != NULL)
         code->crash.file = value;
+    if (code->upgrade.pid_file != NULL)
+        code->upgrade.pid_file = value;
     config_free(&config);
 }
 
@@ -303,8 +306,9 @@ START_TEST(refuses_what_is_out_of_range_in_the_code)
             {SRUN_CONFIG(.log.fd_plus_one = -1), "config.log.fd_plus_one: -1"},
             {SRUN_CONFIG(.log.reserved = {1}), "config.log.reserved is not zero"},
             {SRUN_CONFIG(.signals.reserved = {1}), "config.signals.reserved is not zero"},
-            {SRUN_CONFIG(.upgrade.reserved = {1}), "config.upgrade.reserved is not zero"},
+            {SRUN_CONFIG(.upgrade.reserved = 1), "config.upgrade.reserved is not zero"},
             {SRUN_CONFIG(.crash.reserved = 1), "config.crash.reserved is not zero"},
+            {SRUN_CONFIG(.upgrade.more = {&env_name}), "config.upgrade.more is not zero"},
             {SRUN_CONFIG(.crash.more = &env_name), "config.crash.more is not zero"},
             {SRUN_CONFIG(.crash.file = ""), "config.crash.file: \"\" is not a path"},
             {SRUN_CONFIG(.debug.reserved = {1}), "config.debug.reserved is not zero"},
