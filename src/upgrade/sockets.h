@@ -2,7 +2,7 @@
  *
  * Everything that has a name and may be handed over: listeners with their gate, kept descriptors,
  * and what came from the generation before (or the service manager) and was not asked for yet.
- * One lock; no call of the program and no log under it. Threads: any, unless said otherwise.
+ * No call of the program and no log under a lock. Threads: any, unless said otherwise.
  */
 #ifndef UPGRADE_SOCKETS_H
 #define UPGRADE_SOCKETS_H
@@ -17,14 +17,22 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-struct sockets_entry; /* in sockets.c */
+struct sockets_entry; /* in sockets_entry.h */
+struct sockets_page;
+
+#define SOCKETS_PAGES 1024 /* of 1024 descriptors each */
 
 struct sockets {
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t turn; /* one sockets_listen or _close at a time, which may wait for the file
+                             system. Taken before the lock, never after; by nobody else */
+    pthread_mutex_t lock; /* guards what follows; never held for long */
     struct sockets_entry **entries;
     size_t count, capacity;
     _Atomic bool open; /* the gate; written under the lock */
     bool in_office;    /* this generation serves, so it may unlink paths */
+    int dead;          /* a socket of no use, made at the first listen, or -1 */
+    _Atomic(struct sockets_page *) pages[SOCKETS_PAGES]; /* listeners by descriptor; read without
+                                                            the lock */
 };
 
 void sockets_init(struct sockets *sockets);
@@ -32,8 +40,13 @@ void sockets_init(struct sockets *sockets);
 /* Closes all that is left; removes paths of its own when in office. */
 void sockets_destroy(struct sockets *sockets);
 
-/* As srun_listen_with; *found says where it comes from: "made", "handed over", "activated", for the
- * log; *fixed: an option that cannot be changed any more, or NULL. */
+/* As srun_listen_with; *found, which may be NULL, says for the log where the first one comes from,
+ * "made", "handed over", "activated"; and an option that cannot be changed any more, or NULL. Looks
+ * among those of this name that are open already, then among what was handed over with this name
+ * and address (port 0 is port 0), then among what the service manager opened: by name, with or
+ * without
+ * ".socket", else by address. What comes in is believed only when it is such a socket. Of a unix
+ * address there is one socket only. */
 struct sockets_found {
     const char *origin, *fixed;
 };
@@ -58,8 +71,8 @@ int sockets_keep(struct sockets *sockets, const char *name, int fd, enum handove
 int sockets_forget(struct sockets *sockets, const char *name);
 int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *kind, int *fd);
 
-/* A descriptor that came from the generation before, or from outside: owned from here on, also on
- * an error, when it is closed. 0 or -ENOMEM. */
+/* A descriptor that came from the generation before, or, when its address is "", from the service
+ * manager: owned from here on, also on an error, when it is closed. 0 or -ENOMEM. */
 int sockets_adopt(struct sockets *sockets, const struct handover_entry *entry, int fd);
 
 /* What a new generation gets: entries and copies of their descriptors (close-on-exec), so that what
@@ -73,14 +86,16 @@ struct sockets_snapshot {
 int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out);
 struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot);
 
-/* What came in and was not asked for: how many and their names ("a, b, ..."), cut to fit. */
+/* What came in and was not asked for: how many, and their names ("a, a#1, b"; one without a name by
+ * its address), whole ones only, with dots when not all fit. */
 size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size);
 
 /* Closes what came in and was not asked for; with the paths of listeners. */
 void sockets_drop_unclaimed(struct sockets *sockets);
 
 /* The successor serves for good: lets go of the listeners without freeing their numbers, which the
- * program may still use: each becomes a socket that nothing can connect to. */
+ * program may still use: each becomes a socket that nothing can connect to and that is never
+ * readable. The gate is shut, and stays so. */
 void sockets_let_go(struct sockets *sockets);
 
 #endif
