@@ -77,6 +77,7 @@ static void look_asked(struct machine *machine, int64_t now)
 static void become_idle(struct machine *machine, int64_t now)
 {
     act(machine, MACHINE_FORGET);
+    machine->spawned = false;
     enter(machine, MACHINE_IDLE, MACHINE_NEVER);
     look_asked(machine, now);
 }
@@ -94,9 +95,10 @@ static void fail(struct machine *machine, enum machine_reason reason, bool gone,
         return;
     }
     bool gentle = phase == MACHINE_INIT || phase == MACHINE_BARRIER;
-    if (phase != MACHINE_SPAWN && reason != MACHINE_BECAUSE_SAID)
+    if (machine->spawned && reason != MACHINE_BECAUSE_SAID)
         send_signal(machine, gentle ? SIGTERM : SIGKILL);
-    enter(machine, MACHINE_REAP, after(now, machine->limits.handshake_ns));
+    enter(machine, MACHINE_REAP,
+          machine->spawned ? after(now, machine->limits.handshake_ns) : MACHINE_NEVER);
 }
 
 static void roll_back(struct machine *machine, enum machine_reason reason, int64_t now)
@@ -340,7 +342,7 @@ static void on_ended(struct machine *machine)
 {
     if (machine->state == MACHINE_INIT)
         act(machine, MACHINE_PRESENT);
-    else if (machine->state == MACHINE_REAP || machine->state == MACHINE_HELLO ||
+    else if ((machine->state == MACHINE_REAP && machine->spawned) || machine->state == MACHINE_HELLO ||
              machine->state == MACHINE_HANDOVER)
         send_signal(machine, SIGKILL);
 }
@@ -372,14 +374,17 @@ static void on_said(struct machine *machine, const struct machine_event *event, 
 
 static void on_spawn_answer(struct machine *machine, bool spawned, int64_t now)
 {
-    if (machine->state == MACHINE_REAP) { /* too late: it was given up, or this process stops */
-        if (spawned)
-            send_signal(machine, SIGKILL);
-        else
-            become_idle(machine, now);
-    } else if (machine->state == MACHINE_SPAWN && spawned) {
+    if (machine->state != MACHINE_SPAWN && machine->state != MACHINE_REAP)
+        return;
+    machine->spawned = spawned;
+    if (machine->state == MACHINE_REAP && spawned) { /* too late: it was given up */
+        send_signal(machine, SIGKILL);
+        machine->deadline = after(now, machine->limits.handshake_ns);
+    } else if (machine->state == MACHINE_REAP) {
+        become_idle(machine, now);
+    } else if (spawned) {
         enter(machine, MACHINE_HELLO, after(now, machine->limits.handshake_ns));
-    } else if (machine->state == MACHINE_SPAWN) {
+    } else {
         fail(machine, MACHINE_BECAUSE_REFUSED, true, now);
     }
 }

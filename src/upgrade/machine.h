@@ -15,9 +15,9 @@
  *  2. The old process yields only after the new one said SERVING; a new one takes office only after
  *     COMMIT, or when the old process has gone. So one of them serves at any moment.
  *  3. A request is never lost: it is launched, or reported as failed, or given to the other
- * process.
- *  4. Every state but IDLE, HEIR, DRAIN and OFFER ends by the passing of time alone; those end with
- *     the other process or with this one.
+ *     process.
+ *  4. Every state but IDLE, JOIN, OFFER, HEIR and DRAIN ends by the passing of time alone, REAP by
+ *     SIGKILL or the answer to LAUNCH; those end with the other process or with this one.
  *  5. Whatever the other side says, in whatever order, leads nowhere else.
  */
 #ifndef UPGRADE_MACHINE_H
@@ -128,6 +128,7 @@ struct machine {
     bool started;   /* all services of this process were RUNNING */
     bool in_office; /* it serves, or did until its successor took over */
     bool ending, intended;
+    bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */
     bool alone;    /* in DRAIN: the new process has ended too */
     struct machine_action actions[MACHINE_ACTIONS_MAX];
