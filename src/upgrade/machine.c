@@ -251,7 +251,7 @@ static void take_office(struct machine *machine)
 
 static void parent_said(struct machine *machine, enum handover_type type)
 {
-    if (machine->state == MACHINE_OFFER && type == HANDOVER_COMMIT) {
+    if (machine->state == MACHINE_OFFER && type == HANDOVER_COMMIT && !machine->ending) {
         take_office(machine);
         say(machine, HANDOVER_SERVING);
         enter(machine, MACHINE_HEIR, MACHINE_NEVER);
