@@ -338,12 +338,13 @@ static void on_ending(struct machine *machine, bool intent, int64_t now)
 
 /* A process that dies of a failure leaves a new one that is nearly ready in peace: it takes over.
  */
-static void on_ended(struct machine *machine)
+static void on_ended(struct machine *machine, int64_t now)
 {
     if (machine->state == MACHINE_INIT)
         act(machine, MACHINE_PRESENT);
-    else if ((machine->state == MACHINE_REAP && machine->spawned) || machine->state == MACHINE_HELLO ||
-             machine->state == MACHINE_HANDOVER)
+    else if (machine->state >= MACHINE_SPAWN && machine->state <= MACHINE_HANDOVER)
+        fail(machine, MACHINE_BECAUSE_ENDING, false, now);
+    else if (machine->state == MACHINE_REAP && machine->spawned)
         send_signal(machine, SIGKILL);
 }
 
@@ -420,7 +421,7 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
         on_ending(machine, event->intent, now);
         break;
     case MACHINE_ENDED:
-        on_ended(machine);
+        on_ended(machine, now);
         break;
     }
 }
