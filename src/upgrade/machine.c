@@ -57,29 +57,36 @@ bool machine_has_parent(const struct machine *machine)
 
 /* --- the old process ------------------------------------------------------------------------- */
 
-/* Runs what was asked for, if it can be run now. */
-static void look_asked(struct machine *machine, int64_t now)
+/* A process that stops launches nothing; the one that may take over from it can. */
+static void pass_on(struct machine *machine)
 {
-    if (!machine->asked || machine->state != MACHINE_IDLE)
-        return;
-    if (machine->ending) {
-        machine->asked = false;
-        act_because(machine, MACHINE_FAILED, MACHINE_BECAUSE_ENDING);
-        return;
-    }
-    if (!machine->started)
-        return; /* not before this generation is whole */
+    bool heir = machine->state >= MACHINE_INIT && machine->state <= MACHINE_COMMIT;
+    if (machine->state >= MACHINE_SPAWN && machine->state < MACHINE_INIT)
+        return; /* not decided yet */
     machine->asked = false;
-    enter(machine, MACHINE_SPAWN, after(now, machine->limits.start_ns));
-    act(machine, MACHINE_LAUNCH);
+    if (heir)
+        say(machine, HANDOVER_AGAIN);
+    else
+        act_because(machine, MACHINE_FAILED, MACHINE_BECAUSE_ENDING);
 }
 
-static void become_idle(struct machine *machine, int64_t now)
+/* Runs what was asked for, if it can be run now; not before this generation is whole. */
+static void look_asked(struct machine *machine, int64_t now)
+{
+    if (machine->asked && machine->ending) {
+        pass_on(machine);
+    } else if (machine->asked && machine->state == MACHINE_IDLE && machine->started) {
+        machine->asked = false;
+        enter(machine, MACHINE_SPAWN, after(now, machine->limits.start_ns));
+        act(machine, MACHINE_LAUNCH);
+    }
+}
+
+static void become_idle(struct machine *machine)
 {
     act(machine, MACHINE_FORGET);
     machine->spawned = false;
     enter(machine, MACHINE_IDLE, MACHINE_NEVER);
-    look_asked(machine, now);
 }
 
 /* The new process has failed; gone: and has ended. In COMMIT it may have told the world that it
@@ -91,7 +98,7 @@ static void fail(struct machine *machine, enum machine_reason reason, bool gone,
     if (phase == MACHINE_COMMIT)
         act(machine, MACHINE_RECLAIM);
     if (gone) {
-        become_idle(machine, now);
+        become_idle(machine);
         return;
     }
     bool gentle = phase == MACHINE_INIT || phase == MACHINE_BARRIER;
@@ -106,7 +113,7 @@ static void roll_back(struct machine *machine, enum machine_reason reason, int64
     act(machine, MACHINE_RECLAIM);
     act_because(machine, MACHINE_ROLLED_BACK, reason);
     if (reason == MACHINE_BECAUSE_GONE) {
-        become_idle(machine, now);
+        become_idle(machine);
         return;
     }
     if (reason == MACHINE_BECAUSE_TIME)
@@ -268,7 +275,7 @@ static void parent_said(struct machine *machine, enum handover_type type)
     }
 }
 
-static void parent_gone(struct machine *machine, int64_t now)
+static void parent_gone(struct machine *machine)
 {
     bool heir = machine->state == MACHINE_HEIR, goes_on = heir || machine->limits.takes_over;
     act(machine, MACHINE_CLEAR);
@@ -282,10 +289,10 @@ static void parent_gone(struct machine *machine, int64_t now)
         act_because(machine, MACHINE_STOP, MACHINE_BECAUSE_ORPHANED);
         machine->ending = true;
     }
-    become_idle(machine, now);
+    become_idle(machine);
 }
 
-static void on_started(struct machine *machine, int64_t now)
+static void on_started(struct machine *machine)
 {
     if (machine->started)
         return;
@@ -296,12 +303,11 @@ static void on_started(struct machine *machine, int64_t now)
         return;
     }
     take_office(machine);
-    look_asked(machine, now);
 }
 
 /* --- both ------------------------------------------------------------------------------------ */
 
-static void on_asked(struct machine *machine, int64_t now)
+static void on_asked(struct machine *machine)
 {
     bool again = machine->asked;
     machine->asked = true;
@@ -313,9 +319,8 @@ static void on_asked(struct machine *machine, int64_t now)
             act_because(machine, MACHINE_FAILED, MACHINE_BECAUSE_ENDING);
         else
             say(machine, HANDOVER_AGAIN);
-    } else if (machine->state == MACHINE_HEIR && !again)
+    } else if (machine->state == MACHINE_HEIR && !again && !machine->ending)
         say(machine, HANDOVER_RELEASE);
-    look_asked(machine, now);
 }
 
 static void on_ending(struct machine *machine, bool intent, int64_t now)
@@ -333,7 +338,6 @@ static void on_ending(struct machine *machine, bool intent, int64_t now)
     } else if (intent && machine->state >= MACHINE_SPAWN && machine->state <= MACHINE_INIT) {
         fail(machine, MACHINE_BECAUSE_ENDING, false, now);
     }
-    look_asked(machine, now);
 }
 
 /* A process that dies of a failure leaves a new one that is nearly ready in peace: it takes over.
@@ -351,11 +355,11 @@ static void on_ended(struct machine *machine, int64_t now)
 static void on_gone(struct machine *machine, int64_t now)
 {
     if (machine_has_parent(machine))
-        parent_gone(machine, now);
+        parent_gone(machine);
     else if (machine->state == MACHINE_PROBATION)
         roll_back(machine, MACHINE_BECAUSE_GONE, now);
     else if (machine->state == MACHINE_REAP)
-        become_idle(machine, now);
+        become_idle(machine);
     else if (machine->state == MACHINE_DRAIN) {
         machine->alone = true;
         act(machine, MACHINE_FORGET);
@@ -382,7 +386,7 @@ static void on_spawn_answer(struct machine *machine, bool spawned, int64_t now)
         send_signal(machine, SIGKILL);
         machine->deadline = after(now, machine->limits.handshake_ns);
     } else if (machine->state == MACHINE_REAP) {
-        become_idle(machine, now);
+        become_idle(machine);
     } else if (spawned) {
         enter(machine, MACHINE_HELLO, after(now, machine->limits.handshake_ns));
     } else {
@@ -394,7 +398,7 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
 {
     switch (event->kind) {
     case MACHINE_ASKED:
-        on_asked(machine, now);
+        on_asked(machine);
         break;
     case MACHINE_REFUSED:
     case MACHINE_SPAWNED:
@@ -415,7 +419,7 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
             commit(machine, now);
         break;
     case MACHINE_STARTED:
-        on_started(machine, now);
+        on_started(machine);
         break;
     case MACHINE_ENDING:
         on_ending(machine, event->intent, now);
@@ -424,12 +428,15 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
         on_ended(machine, now);
         break;
     }
+    look_asked(machine, now);
 }
 
 bool machine_next(struct machine *machine, int64_t now, struct machine_action *out)
 {
-    if (machine->count == 0)
+    if (machine->count == 0) {
         on_time(machine, now);
+        look_asked(machine, now);
+    }
     if (machine->count == 0)
         return false;
     *out = machine->actions[machine->first];
