@@ -136,8 +136,6 @@ static void on_serving(struct machine *machine, int64_t now)
 {
     act(machine, MACHINE_YIELD);
     act(machine, MACHINE_SUCCEEDED);
-    if (machine->ending && machine->intended)
-        say(machine, HANDOVER_STOP);
     if (machine->asked || machine->ending || machine->limits.probation_ns == 0) {
         retire(machine);
         return;
@@ -328,7 +326,6 @@ static void on_ending(struct machine *machine, bool intent, int64_t now)
     if (machine->ending)
         return;
     machine->ending = true;
-    machine->intended = intent;
     if (machine_has_parent(machine)) {
         say(machine, intent ? HANDOVER_STOPPING : HANDOVER_FAILED);
     } else if (machine->state == MACHINE_PROBATION) {
@@ -337,6 +334,8 @@ static void on_ending(struct machine *machine, bool intent, int64_t now)
         retire(machine);
     } else if (intent && machine->state >= MACHINE_SPAWN && machine->state <= MACHINE_INIT) {
         fail(machine, MACHINE_BECAUSE_ENDING, false, now);
+    } else if (intent && machine_has_child(machine) && machine->state <= MACHINE_COMMIT) {
+        say(machine, HANDOVER_STOP); /* now: it may not live to see SERVING */
     }
 }
 

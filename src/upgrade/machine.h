@@ -127,7 +127,7 @@ struct machine {
     bool asked;     /* one more upgrade is remembered */
     bool started;   /* all services of this process were RUNNING */
     bool in_office; /* it serves, or did until its successor took over */
-    bool ending, intended;
+    bool ending;
     bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */
     bool alone;    /* in DRAIN: the new process has ended too */
