@@ -265,6 +265,33 @@ WRAP(int, socket, int domain, int type, int protocol)
     return fails("socket", FAULT_DESCRIPTOR, EMFILE) ? -1 : socket(domain, type, protocol);
 }
 
+WRAP(int, socketpair, int domain, int type, int protocol, int ends[2])
+{
+    return fails("socketpair", FAULT_DESCRIPTOR, EMFILE) ? -1
+                                                         : socketpair(domain, type, protocol, ends);
+}
+
+WRAP(int, getsockopt, int fd, int level, int option, void *value, socklen_t *size)
+{
+    return fails("getsockopt", FAULT_DESCRIPTOR, ENOBUFS)
+               ? -1
+               : getsockopt(fd, level, option, value, size);
+}
+
+WRAP(ssize_t, sendmsg, int fd, const struct msghdr *packet, int flags)
+{
+    bool fail = fails("sendmsg", FAULT_INTERRUPT, EINTR) ||
+                fails("sendmsg", FAULT_DESCRIPTOR, ETOOMANYREFS);
+    return fail ? -1 : sendmsg(fd, packet, flags);
+}
+
+WRAP(ssize_t, recvmsg, int fd, struct msghdr *packet, int flags)
+{
+    bool fail =
+        fails("recvmsg", FAULT_INTERRUPT, EINTR) || fails("recvmsg", FAULT_DESCRIPTOR, ENOBUFS);
+    return fail ? -1 : recvmsg(fd, packet, flags);
+}
+
 WRAP(ssize_t, sendto, int fd, const void *data, size_t size, int flags,
      const struct sockaddr *address, socklen_t address_size)
 {
