@@ -136,6 +136,8 @@ static inline int sample_insert(struct sample_packet *packet, size_t at, const v
 
 static inline void sample_remove(struct sample_packet *packet, size_t at, size_t size)
 {
+    if (size == 0 || at > packet->size || size > packet->size - at)
+        return;
     memmove(packet->bytes + at, packet->bytes + at + size, packet->size - at - size);
     packet->size -= size;
 }
