@@ -15,6 +15,7 @@
 
 const struct fault_call fault_calls[] = {
     {"_GLOBAL_OFFSET_TABLE_", DATA},
+    {"__cmsg_nxthdr", PURE},
     {"__ctype_b_loc", TOTAL},
     {"__divti3", PURE},
     {"__errno_location", TOTAL},
