@@ -13,7 +13,7 @@
 
 /* Room for what a packet may carry; the system cuts the rest off and says so. */
 union control {
-    struct cmsghdr align;
+    struct cmsghdr head;
     char bytes[CMSG_SPACE(HANDOVER_BATCH_MAX * sizeof(int))];
 };
 
@@ -75,10 +75,9 @@ int channel_send(int fd, const struct handover_message *message, const int *fds,
         size_t fds_size = count * sizeof fds[0];
         packet.msg_control = control.bytes;
         packet.msg_controllen = CMSG_SPACE(fds_size);
-        struct cmsghdr *head = CMSG_FIRSTHDR(&packet);
-        *head = (struct cmsghdr){
+        control.head = (struct cmsghdr){
             .cmsg_len = CMSG_LEN(fds_size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(head), fds, fds_size);
+        memcpy(CMSG_DATA(&control.head), fds, fds_size);
     }
     return send_packet(fd, &packet);
 }

@@ -108,6 +108,10 @@ START_TEST(cuts_texts_at_the_end_of_a_character)
         encode();
         ck_assert_int_eq(decode(), 0);
         ck_assert_uint_eq(strlen(got.name), HANDOVER_NAME_MAX - 1);
+        (void)snprintf(sent.name, sizeof sent.name, "whole \xf0\x9f\x92\x96");
+        encode();
+        ck_assert_int_eq(decode(), 0);
+        ck_assert_str_eq(got.name, sent.name);
     }
 END_TEST
 
