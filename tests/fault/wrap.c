@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <search.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,11 +19,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -144,6 +147,21 @@ WRAP(void *, mmap, void *where, size_t size, int protection, int flags, int fd, 
 {
     return fails("mmap", FAULT_MEMORY, ENOMEM) ? MAP_FAILED
                                                : mmap(where, size, protection, flags, fd, offset);
+}
+
+/* The C library takes the memory, the library gives it back. */
+WRAP(char *, getcwd, char *out, size_t size)
+{
+    if (fails("getcwd", FAULT_MEMORY, ENOMEM))
+        return NULL;
+    return out == NULL ? counted(getcwd(NULL, size)) : getcwd(out, size);
+}
+
+WRAP(char *, realpath, const char *path, char *out)
+{
+    if (fails("realpath", FAULT_MEMORY, ENOMEM))
+        return NULL;
+    return out == NULL ? counted(realpath(path, NULL)) : realpath(path, out);
 }
 
 WRAP(int, pthread_attr_init, pthread_attr_t *attributes)
@@ -333,6 +351,70 @@ WRAP(ssize_t, read, int fd, void *data, size_t size)
 {
     bool fail = fails("read", FAULT_INTERRUPT, EINTR) || fails("read", FAULT_DESCRIPTOR, EIO);
     return fail ? -1 : read(fd, data, size);
+}
+
+/* --- files and processes --------------------------------------------------------------------- */
+
+WRAP(int, stat, const char *path, struct stat *out)
+{
+    return fails("stat", FAULT_DESCRIPTOR, EIO) ? -1 : stat(path, out);
+}
+
+WRAP(int, fchmod, int fd, mode_t mode)
+{
+    return fails("fchmod", FAULT_DESCRIPTOR, EIO) ? -1 : fchmod(fd, mode);
+}
+
+WRAP(int, rename, const char *from, const char *to)
+{
+    return fails("rename", FAULT_DESCRIPTOR, ENOSPC) ? -1 : rename(from, to);
+}
+
+WRAP(int, posix_spawn, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+     const posix_spawnattr_t *attributes, char *const *arguments, char *const *environment)
+{
+    return fails("posix_spawn", FAULT_THREAD, EAGAIN)
+               ? EAGAIN
+               : posix_spawn(pid, path, actions, attributes, arguments, environment);
+}
+
+WRAP(int, posix_spawn_file_actions_addchdir_np, posix_spawn_file_actions_t *actions,
+     const char *path)
+{
+    return fails("posix_spawn_file_actions_addchdir_np", FAULT_MEMORY, ENOMEM)
+               ? ENOMEM
+               : posix_spawn_file_actions_addchdir_np(actions, path);
+}
+
+WRAP(int, posix_spawn_file_actions_addfchdir_np, posix_spawn_file_actions_t *actions, int fd)
+{
+    return fails("posix_spawn_file_actions_addfchdir_np", FAULT_MEMORY, ENOMEM)
+               ? ENOMEM
+               : posix_spawn_file_actions_addfchdir_np(actions, fd);
+}
+
+WRAP(int, posix_spawn_file_actions_adddup2, posix_spawn_file_actions_t *actions, int from, int to)
+{
+    return fails("posix_spawn_file_actions_adddup2", FAULT_MEMORY, ENOMEM)
+               ? ENOMEM
+               : posix_spawn_file_actions_adddup2(actions, from, to);
+}
+
+WRAP(int, posix_spawn_file_actions_addclosefrom_np, posix_spawn_file_actions_t *actions, int from)
+{
+    return fails("posix_spawn_file_actions_addclosefrom_np", FAULT_MEMORY, ENOMEM)
+               ? ENOMEM
+               : posix_spawn_file_actions_addclosefrom_np(actions, from);
+}
+
+WRAP(int, pidfd_open, pid_t pid, unsigned flags)
+{
+    return fails("pidfd_open", FAULT_DESCRIPTOR, EMFILE) ? -1 : pidfd_open(pid, flags);
+}
+
+WRAP(int, waitid, idtype_t kind, id_t id, siginfo_t *info, int options)
+{
+    return fails("waitid", FAULT_INTERRUPT, EINTR) ? -1 : waitid(kind, id, info, options);
 }
 
 /* --- output ---------------------------------------------------------------------------------- */
