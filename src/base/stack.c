@@ -4,6 +4,9 @@
  * The handler of the thread asked for unwinds into it. While an answer that was begun is late,
  * nobody else is asked. The handler keeps errno, takes no lock, and allocates nothing (glibc's
  * backtrace is lock-free once libgcc is loaded, which stack_acquire sees to).
+ *
+ * A thread that sleeps and blocks the signal is not asked: waiting for it would hold up the asker.
+ * One that is awake may block it for a moment only, as each does in the handler itself.
  */
 #include "base/stack.h"
 
@@ -19,12 +22,18 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STACK_SIGNAL SIGURG
-#define ANSWER_LIMIT (100 * NS_PER_MS)
+#define STACK_SIGNAL_BIT (1ULL << (STACK_SIGNAL - 1))
+#define ANSWER_LIMIT_S 1 /* a busy machine may take its time; most answer at once */
+#define ANSWER_LIMIT (ANSWER_LIMIT_S * NS_PER_S)
+
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number) TEXT_OF_(number)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
@@ -104,7 +113,7 @@ void stack_format(void *const *frames, int count, char *out, size_t size)
     }
 }
 
-/* Reads one small file under /proc/self/task/<tid>/; the first line, "" when it cannot. */
+/* Reads one small file under /proc/self/task/<tid>/; "" when it cannot. */
 static void read_task_file(int tid, const char *name, char *out, size_t size)
 {
     char path[64];
@@ -114,15 +123,27 @@ static void read_task_file(int tid, const char *name, char *out, size_t size)
     if (fd >= 0)
         (void)close(fd);
     out[length > 0 ? length : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
 }
 
-static void describe_from_outside(int tid, char *out, size_t size)
+/* What the kernel says of a thread; when it says nothing: awake, and blocks nothing. */
+static void look_at(int tid, bool *blocks, bool *sleeps)
+{
+    static const char state[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
+    char status[4096];
+    read_task_file(tid, "status", status, sizeof status);
+    const char *at = strstr(status, state);
+    *sleeps = at != NULL && at[sizeof state - 1] == 'S';
+    at = strstr(status, blocked);
+    *blocks = at != NULL && (strtoull(at + sizeof blocked - 1, NULL, 16) & STACK_SIGNAL_BIT) != 0;
+}
+
+static void describe_from_outside(int tid, const char *why, char *out, size_t size)
 {
     char call[128], channel[64];
     read_task_file(tid, "syscall", call, sizeof call);
     read_task_file(tid, "wchan", channel, sizeof channel);
-    (void)snprintf(out, size, "no answer (it blocks SIGURG); syscall %s, waits in %s",
+    call[strcspn(call, "\n")] = '\0';
+    (void)snprintf(out, size, "no answer%s; syscall %s, waits in %s", why,
                    call[0] != '\0' ? call : "unknown", channel[0] != '\0' ? channel : "unknown");
 }
 
@@ -140,27 +161,39 @@ static bool wait_for_answer(int64_t limit)
 /* The frames of this file's handler and of the signal trampoline say nothing. */
 #define HANDLER_FRAMES 2
 
-static bool capture_locked(pthread_t thread, int tid)
+/* NULL: the frames are there. Otherwise what "no answer" is followed by. */
+static const char *capture_locked(pthread_t thread, int tid)
 {
+    static const char deaf[] = " (it blocks SIGURG)";
+    static const char late[] = " within " TEXT_OF(ANSWER_LIMIT_S) "s";
     if (owed && wait_for_answer(0))
         owed = false;
-    if (!installed || owed)
-        return false;
+    if (!installed)
+        return " (the program uses SIGURG)";
+    if (owed)
+        return " (another thread still owes one)";
+    bool blocks, sleeps;
+    look_at(tid, &blocks, &sleeps);
+    if (blocks && sleeps)
+        return deaf;
     atomic_store(&request.tid, tid);
     if (pthread_kill(thread, STACK_SIGNAL) == 0 && wait_for_answer(ANSWER_LIMIT))
-        return true;
+        return NULL;
     int expected = tid;
-    if (atomic_compare_exchange_strong(&request.tid, &expected, 0))
-        return false;                      /* nobody will answer any more */
+    if (atomic_compare_exchange_strong(&request.tid, &expected, 0)) { /* nobody will answer now */
+        look_at(tid, &blocks, &sleeps);
+        return blocks ? deaf : late;
+    }
     owed = !wait_for_answer(ANSWER_LIMIT); /* it had begun to: it has no lock to wait for */
-    return !owed;
+    return owed ? late : NULL;
 }
 
 void stack_describe(pthread_t thread, int tid, char *out, size_t size)
 {
     pthread_mutex_lock(&lock);
-    if (!capture_locked(thread, tid))
-        describe_from_outside(tid, out, size);
+    const char *why = capture_locked(thread, tid);
+    if (why != NULL)
+        describe_from_outside(tid, why, out, size);
     else if (request.count > HANDLER_FRAMES)
         stack_format(request.frames + HANDLER_FRAMES, request.count - HANDLER_FRAMES, out, size);
     else

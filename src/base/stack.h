@@ -21,8 +21,9 @@ void stack_release(void);
 /* Sends the signal to a thread that certainly lives. */
 void stack_interrupt(pthread_t thread);
 
-/* Writes "function+0x1f < caller+0x2 < ..." (innermost first) of a living thread. When the thread
- * blocks the signal or does not answer within 100 ms: where the kernel says that it waits. */
+/* Writes "function+0x1f < caller+0x2 < ..." (innermost first) of a living thread. When it
+ * sleeps with the signal blocked, or does not answer within 1 s: why there is "no answer", and
+ * where the kernel says that it waits. */
 void stack_describe(pthread_t thread, int tid, char *out, size_t size);
 
 /* The same for addresses; the names are those of symbol_describe. */

@@ -180,6 +180,7 @@ const struct fault_call fault_calls[] = {
     {"strtod_l", PURE},
     {"strtol", PURE},
     {"strtoll", PURE},
+    {"strtoull", PURE},
     {"syscall", "SYS_tgkill on the crashing thread itself"},
     {"tdestroy", RELEASE},
     {"tfind", PURE},
