@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BURIAL_MS 100
+#define BURIAL_MS 1000 /* on a busy machine it takes a while */
 
 void leaks_begin(struct leaks *leaks)
 {
@@ -71,11 +71,13 @@ static bool all_are_known(const struct proc_list *now, const struct proc_list *k
     return true;
 }
 
-/* A thread that was joined may stand in the list for a moment, until the kernel has buried it. */
+/* A thread that was joined may stand in the list for a moment, until the kernel has buried it. When
+ * the threads of the beginning are not known there is nothing to wait for. */
 static void list_threads(const struct leaks *leaks, struct proc_list *now)
 {
     (void)proc_threads(now);
-    for (int i = 0; i < BURIAL_MS && !all_are_known(now, &leaks->threads); i++) {
+    int moments = leaks->threads.count > 0 ? BURIAL_MS : 0;
+    for (int i = 0; i < moments && !all_are_known(now, &leaks->threads); i++) {
         proc_list_free(now);
         proc_wait_a_moment();
         (void)proc_threads(now);
