@@ -74,6 +74,6 @@ END_TEST
 
 int main(void)
 {
-    harness_limit_ms(60000);
+    harness_limit_ms(120000);
     return HARNESS("fault.cycles", a_thousand_lives_leave_nothing_behind);
 }
