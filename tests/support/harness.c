@@ -33,7 +33,7 @@
 #define SLOWNESS 1
 #endif
 
-#define DEFAULT_LIMIT_MS 30000
+#define DEFAULT_LIMIT_MS 60000
 
 static char **arguments; /* argv + 1 */
 static int64_t test_limit_ms = DEFAULT_LIMIT_MS;

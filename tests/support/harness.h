@@ -22,7 +22,7 @@
  * see default signal handlers, nothing blocked, no SRUN_* variables and no service manager. */
 int harness_run(const char *suite, const TTest *const *tests);
 
-/* The limit of each test, instead of 30 s. Call it before HARNESS. */
+/* The limit of each test, instead of 60 s. Call it before HARNESS. */
 void harness_limit_ms(int64_t ms);
 
 /* How much slower this build is than a plain one: 1, or 5 under a sanitizer. Limits in tests of
