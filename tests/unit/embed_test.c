@@ -134,6 +134,15 @@ static bool one_thread_is_left(void *arg)
     return count == *(const size_t *)arg;
 }
 
+/* Whoever was about to go to sleep has done so: nobody but this thread has since the last look. */
+static bool nobody_moves(void *arg)
+{
+    long *last = arg, before = *last;
+    (void)usleep(50000);
+    *last = sleeps_of_this_process();
+    return *last - before <= 2;
+}
+
 /* Also while a service blocks, promises nothing and is waited for. */
 START_TEST(wakes_up_for_nothing_while_nothing_happens)
     {
@@ -158,7 +167,9 @@ START_TEST(wakes_up_for_nothing_while_nothing_happens)
         ck_assert(harness_wait(one_thread_is_left, &wanted, 10000)); /* the pool's have gone */
         while (poll(&wait, 1, 200) == 1) /* a timer set for the start may still fire, once */
             ck_assert_int_eq(srun_runner_dispatch(runner), 1);
-        long before = sleeps_of_this_process();
+        long before = 0;
+        ck_assert(harness_slowness() > 1 || harness_wait(nobody_moves, &before, 10000));
+        before = sleeps_of_this_process();
         ck_assert_int_eq(poll(&wait, 1, 1000), 0);
         /* one is this very poll; a sanitizer has a thread of its own */
         ck_assert(harness_slowness() > 1 || sleeps_of_this_process() - before <= 1);

@@ -518,7 +518,7 @@ START_TEST(reads_a_hundred_thousand_arguments)
         int64_t from = harness_now_ms();
         struct flags_program program = {.name = "ledger", .version = "1"};
         ck_assert_int_eq(flags_parse(l.flags, MANY, argv, &program, &l.err), 0);
-        ck_assert_int_le(harness_now_ms() - from, 5000);
+        ck_assert_int_le(harness_now_ms() - from, 20000 * harness_slowness());
         ck_assert_uint_eq(flags_feature_count(l.flags), MANY / 2);
         ck_assert(flags_feature(l.flags, "f77777"));
         ck_assert_str_eq(l.tags[0], "t2");

@@ -204,8 +204,7 @@ START_TEST(asks_for_readiness_until_the_limit_and_not_three_times)
         stage_open(&stage, NULL);
         stage_add(&stage, &db);
         stage_start(&stage);
-        for (int i = 0; i < 2000 && !asked_often(&db); i++)
-            srun_test_advance_ms(stage.test, 10), (void)usleep(200);
+        stage_pass_time(&stage, asked_often, &db);
         stage_wait(&stage, "db", SRUN_RUNNING);
         ck_assert_int_eq(atomic_load(&db.ready_calls), 21);
         stage_close(&stage);

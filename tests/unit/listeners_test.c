@@ -60,6 +60,12 @@ START_TEST(tells_every_listener_every_transition_in_order)
     }
 END_TEST
 
+static bool was_called(void *arg)
+{
+    struct ear *ear = arg;
+    return atomic_load(&ear->calls) > 0;
+}
+
 /* One listener hangs while a group stops: each member has a thread to stop on all the same. */
 START_TEST(delays_nobody_when_a_listener_is_slow)
     {
@@ -78,6 +84,7 @@ START_TEST(delays_nobody_when_a_listener_is_slow)
         stage_terminate(&stage);
         trace_wait(&stage.trace, "a.stop");
         trace_wait(&stage.trace, "b.stop");
+        ck_assert(harness_wait(was_called, &slow, 10000));
         gate_open(&stop_gate);
         ck_assert_int_eq(stage_finish(&stage), 0);
         ck_assert_int_eq(atomic_load(&slow.calls), 1);

@@ -482,8 +482,7 @@ START_TEST(tells_of_the_present_life_of_a_restarted_service)
             (void)usleep(100);
         stage_wait(&stage, "job", SRUN_STOPPED); /* the clock stands still: not yet restarted */
         ck_assert(stage_info(&stage, "job").failed);
-        for (int i = 0; i < 1000 && atomic_load(&lives) < 2; i++)
-            srun_test_advance_ms(stage.test, 10), (void)usleep(100);
+        stage_pass_time(&stage, is_two, &lives);
         struct srun_service_info info = stage_info(&stage, "job");
         ck_assert_int_eq((int)info.state, SRUN_RUNNING);
         ck_assert_uint_eq(info.restarts, 1);

