@@ -323,6 +323,44 @@ START_TEST(stops_what_still_runs_when_it_is_freed)
     }
 END_TEST
 
+static int run_elsewhere(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)self, (void)ctx, (void)err;
+    return SRUN_RUN_BACKGROUND;
+}
+
+static int stop_with_some_work(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)ctx, (void)err;
+    int64_t end = harness_now_ms() + 100; /* what a busy machine makes of a stop */
+    while (harness_now_ms() < end)
+        ;
+    trace_add(self, "db", "stopped");
+    return 0;
+}
+
+static void note_the_end(void *self)
+{
+    trace_add(self, "db", "destroy");
+}
+
+START_TEST(lets_a_stop_that_works_come_to_its_end_when_it_is_freed)
+    {
+        struct stage stage;
+        const struct srun_service_ops ops = {.size = sizeof ops,
+                                             .run = run_elsewhere,
+                                             .stop = stop_with_some_work,
+                                             .destroy = note_the_end};
+        stage_open(&stage, NULL);
+        ck_assert_int_eq(srun_runner_add(stage.runner, "db", &ops, &stage.trace, NULL, NULL), 0);
+        stage_start(&stage);
+        stage_wait(&stage, "db", SRUN_RUNNING);
+        stage_clear(&stage);
+        assert_trace(&stage.trace, "db.stopped db.destroy"); /* a stuck one is not destroyed */
+        stage_close(&stage);
+    }
+END_TEST
+
 START_TEST(lets_many_live_in_one_process)
     {
         enum { MANY = 8 };
@@ -347,13 +385,14 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("testing", stands_still_until_the_test_moves_it,
-                   serves_sleepers_in_order_of_time, stops_at_each_time_that_somebody_waits_for,
-                   has_woken_all_that_were_due_when_it_returns,
-                   lets_a_limit_of_sixty_seconds_pass_in_no_time,
-                   serves_deadlines_of_the_runner_in_order_of_time,
-                   answers_130_for_a_stop_that_was_forced, does_not_force_when_sigterm_is_repeated,
-                   says_where_a_service_stands_that_it_waited_for_in_vain,
-                   takes_times_that_are_too_long_for_the_clock_for_never,
-                   stops_what_still_runs_when_it_is_freed, lets_many_live_in_one_process);
+    return HARNESS(
+        "testing", stands_still_until_the_test_moves_it, serves_sleepers_in_order_of_time,
+        stops_at_each_time_that_somebody_waits_for, has_woken_all_that_were_due_when_it_returns,
+        lets_a_limit_of_sixty_seconds_pass_in_no_time,
+        serves_deadlines_of_the_runner_in_order_of_time, answers_130_for_a_stop_that_was_forced,
+        does_not_force_when_sigterm_is_repeated,
+        says_where_a_service_stands_that_it_waited_for_in_vain,
+        takes_times_that_are_too_long_for_the_clock_for_never,
+        stops_what_still_runs_when_it_is_freed,
+        lets_a_stop_that_works_come_to_its_end_when_it_is_freed, lets_many_live_in_one_process);
 }
