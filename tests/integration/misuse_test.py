@@ -6,7 +6,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from scripted import (PROGRAM, STEADY, ends, in_order, never, only, open_gate, script, states, stop,
+from scripted import (PROGRAM, STEADY, ends, in_order, ms, never, only, open_gate, script, states, stop,
                       whole_life, with_message)  # noqa: E402
 from support import SANITIZE, Process, Suite, check, equal, parse_line, run  # noqa: E402
 
@@ -90,7 +90,7 @@ def an_empty_variable_counts_as_not_set(folder):
 @suite.test
 def the_file_is_below_the_environment(folder):
     flag = config_file(folder, "srun:\n  log:\n    format: json\n    level: error\n"
-                               "  timeouts:\n    deadline: 50ms\n")
+                               f"  timeouts:\n    deadline: {ms(1000)}\n")
     with script(folder, f"a {STEADY}", flags=[flag]) as process:
         equal(process.finish(), 0, "exit code")
         record = only(process, "stopped")

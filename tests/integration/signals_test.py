@@ -5,7 +5,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from scripted import (PROGRAM, STEADY, ends, events, has_stack, in_order, ms, never, only, open_gate,
+from scripted import (PROGRAM, STEADY, ends, events, has_stack, in_order, never, only, open_gate,
                       script, states, stop, stops, whole_life, with_message)  # noqa: E402
 from support import Process, Suite, check, equal  # noqa: E402
 
@@ -300,7 +300,7 @@ def many_signals_at_once_are_one_stop(folder):
 @suite.test
 def the_test_function_that_hangs_is_stopped_by_a_signal(folder):
     with script(folder, f"a {STEADY}", flags=["--test"], SCRIPT_TEST="hang:sleep",
-                SRUN_STOP_TIMEOUT=ms(200), SRUN_STUCK_GRACE=ms(100)) as process:
+                SRUN_STOP_TIMEOUT="300ms", SRUN_STUCK_GRACE="100ms") as process:
         process.wait_for("msg=enter .*phase=test")
         process.signal(signal.SIGTERM)
         stopped_by(process, signal.SIGTERM, code=4)

@@ -11,7 +11,7 @@ import time
 import uuid
 
 sys.dont_write_bytecode = True
-from scripted import (SLOWNESS, STEADY, ends, ms, only, open_gate, script, states, stop, stops,
+from scripted import (STEADY, ends, ms, only, open_gate, script, states, stop, stops,
                       with_message)  # noqa: E402
 from support import LIMIT, Suite, check, equal  # noqa: E402
 
@@ -150,7 +150,7 @@ def a_start_that_fails_is_never_told_to_be_ready(folder):
 
 @suite.test
 def a_drain_is_told_as_stopping(folder):
-    with managed(folder, f"a {STEADY}", SRUN_DRAIN_TIMEOUT=ms(100)) as (manager, process):
+    with managed(folder, f"a {STEADY}", SRUN_DRAIN_TIMEOUT="100ms") as (manager, process):
         stop(process)
     text = manager.messages[manager.index("^STOPPING=1") + 1]
     check(text.startswith("STATUS=draining"), text)
@@ -166,20 +166,20 @@ def an_extension_is_told_in_microseconds(folder):
 
 @suite.test
 def a_stuck_service_is_named_in_the_status(folder):
-    with managed(folder, f"a {STEADY} stop=hang:sleep", SRUN_STOP_TIMEOUT=ms(100),
-                 SRUN_STUCK_GRACE=ms(50)) as (manager, process):
+    with managed(folder, f"a {STEADY} stop=hang:sleep", SRUN_STOP_TIMEOUT=ms(800),
+                 SRUN_STUCK_GRACE="50ms") as (manager, process):
         stop(process, 4)
         manager.wait_for("^STATUS=a is stuck in stop$")
 
 
 @suite.test
 def the_watchdog_is_fed_twice_per_interval(folder):
-    with managed(folder, f"a {STEADY}", WATCHDOG_USEC=str(200000 * SLOWNESS)) as (manager, process):
-        manager.wait_for("^WATCHDOG=1$", 20)
+    with managed(folder, f"a {STEADY}", WATCHDOG_USEC="600000") as (manager, process):
+        manager.wait_for("^WATCHDOG=1$", 12)
         stop(process)
     times = manager.times
     best = min(late - early for early, late in zip(times, times[4:]))
-    check(best <= 4 * 0.1 * SLOWNESS, f"four pings took {best:g} s at best")
+    check(best <= 4 * 0.3, f"four pings took {best:g} s at best")
 
 
 @suite.test
@@ -193,10 +193,8 @@ def the_watchdog_is_fed_during_a_long_start(folder):
 
 @suite.test
 def the_watchdog_starves_while_a_heartbeat_is_missed(folder):
-    limit, silence = 200 * SLOWNESS, 1200 * SLOWNESS
-    with managed(folder, f"a {STEADY}", f"b run=ready,beat:{ms(200)},sleep:{silence}ms,beat "
-                 f"heartbeat={limit}ms", WATCHDOG_USEC=str(200000 * SLOWNESS)
-                 ) as (manager, process):
+    with managed(folder, f"a {STEADY}", "b run=ready,beat:500ms,sleep:2500ms,beat heartbeat=1s",
+                 WATCHDOG_USEC="600000") as (manager, process):
         process.wait_for("msg=\"heartbeat missed\" logger_scope=b")
         process.wait_for("msg=\"heartbeat back\" logger_scope=b")
         seen = len(manager.times)
@@ -211,7 +209,7 @@ def the_watchdog_starves_while_a_heartbeat_is_missed(folder):
 
 @suite.test
 def the_watchdog_of_another_process_is_left_alone(folder):
-    with managed(folder, f"a run=ready,beat:{ms(300)} heartbeat={ms(100)}",
+    with managed(folder, "a run=ready,beat:300ms heartbeat=100ms",
                  WATCHDOG_USEC="20000", WATCHDOG_PID="1") as (manager, process):
         ends(process, 0, "all_exited")
     equal(manager.times, [], "pings")
@@ -266,4 +264,4 @@ def a_second_sigterm_is_not_told_twice(folder):
     manager.index("^STOPPING=1")
 
 
-suite.main()
+suite.main(at_once=4)
