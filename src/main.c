@@ -71,6 +71,7 @@ int srun_main(int argc, char **argv, const struct srun_config *config, srun_setu
     if (user != NULL)
         runner->home.user = runner->config.value.user = user;
     int code = run_with(runner, setup, user);
+    runner->signals.last = true;
     (void)srun_runner_free(runner);
     return code;
 }

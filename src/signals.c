@@ -70,9 +70,11 @@ void signals_release(struct signals *signals)
     while (fd_signals_read(signals->fd, &kernel, &sender) != 0)
         ;
     (void)close(signals->fd);
-    if (signals->pipe_ignored)
-        (void)sigaction(SIGPIPE, &signals->pipe_before, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
+    if (!signals->last) {
+        if (signals->pipe_ignored)
+            (void)sigaction(SIGPIPE, &signals->pipe_before, NULL);
+        (void)pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
+    }
     signals->owned = false;
     atomic_store(&taken, false);
 }

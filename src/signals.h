@@ -19,12 +19,14 @@ struct signals {
     bool pipe_ignored;
     struct sigaction pipe_before;
     bool had_terminal;
+    bool last; /* the process ends now: they stay blocked, so that none kills it on its way out */
 };
 
 /* -EBUSY: another runner owns them. */
 int signals_hold(struct signals *signals, bool ignore_pipe, srun_err *err);
 
-/* Gives everything back as it was. Signals that are pending are dropped: they were heard. */
+/* Gives everything back as it was, unless `last`. Signals that are pending are dropped: they were
+ * heard. */
 void signals_release(struct signals *signals);
 
 /* The next signal, or 0. *sender is the pid it came from, 0 for the kernel. A SIGHUP that came

@@ -182,7 +182,8 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
         break;
     case MACHINE_SIGNAL:
         if (succession->peer_fd >= 0)
-            (void)spawn_signal(succession->peer_fd, action->signo);
+            (void)spawn_signal(succession->peer_fd,
+                               action->signal == MACHINE_KILL ? SIGKILL : SIGTERM);
         break;
     case MACHINE_FORGET:
         peer_forget(runner);

@@ -3,8 +3,6 @@
 
 #include "base/ensure.h"
 
-#include <signal.h>
-
 static void push(struct machine *machine, struct machine_action action)
 {
     ENSURE(machine->count < MACHINE_ACTIONS_MAX);
@@ -28,9 +26,9 @@ static void say(struct machine *machine, enum handover_type type)
     push(machine, (struct machine_action){.kind = MACHINE_SEND, .type = type});
 }
 
-static void send_signal(struct machine *machine, int signo)
+static void send_signal(struct machine *machine, enum machine_signal signal)
 {
-    push(machine, (struct machine_action){.kind = MACHINE_SIGNAL, .signo = signo});
+    push(machine, (struct machine_action){.kind = MACHINE_SIGNAL, .signal = signal});
 }
 
 static int64_t after(int64_t now, int64_t span)
@@ -103,7 +101,7 @@ static void fail(struct machine *machine, enum machine_reason reason, bool gone,
     }
     bool gentle = phase == MACHINE_INIT || phase == MACHINE_BARRIER;
     if (machine->spawned && reason != MACHINE_BECAUSE_SAID)
-        send_signal(machine, gentle ? SIGTERM : SIGKILL);
+        send_signal(machine, gentle ? MACHINE_TERM : MACHINE_KILL);
     enter(machine, MACHINE_REAP,
           machine->spawned ? after(now, machine->limits.handshake_ns) : MACHINE_NEVER);
 }
@@ -117,7 +115,7 @@ static void roll_back(struct machine *machine, enum machine_reason reason, int64
         return;
     }
     if (reason == MACHINE_BECAUSE_TIME)
-        send_signal(machine, SIGKILL);
+        send_signal(machine, MACHINE_KILL);
     enter(machine, MACHINE_REAP, after(now, machine->limits.handshake_ns));
 }
 
@@ -238,7 +236,7 @@ static void on_time(struct machine *machine, int64_t now)
         retire(machine);
         break;
     case MACHINE_REAP:
-        send_signal(machine, SIGKILL);
+        send_signal(machine, MACHINE_KILL);
         machine->deadline = after(now, machine->limits.handshake_ns);
         break;
     default:
@@ -348,7 +346,7 @@ static void on_ended(struct machine *machine, int64_t now)
     else if (machine->state >= MACHINE_SPAWN && machine->state <= MACHINE_HANDOVER)
         fail(machine, MACHINE_BECAUSE_ENDING, false, now);
     else if (machine->state == MACHINE_REAP && machine->spawned)
-        send_signal(machine, SIGKILL);
+        send_signal(machine, MACHINE_KILL);
 }
 
 static void on_gone(struct machine *machine, int64_t now)
@@ -382,7 +380,7 @@ static void on_spawn_answer(struct machine *machine, bool spawned, int64_t now)
         return;
     machine->spawned = spawned;
     if (machine->state == MACHINE_REAP && spawned) { /* too late: it was given up */
-        send_signal(machine, SIGKILL);
+        send_signal(machine, MACHINE_KILL);
         machine->deadline = after(now, machine->limits.handshake_ns);
     } else if (machine->state == MACHINE_REAP) {
         become_idle(machine);

@@ -84,7 +84,7 @@ enum machine_action_kind {
     MACHINE_FAILED,      /* report: phase, reason */
     MACHINE_ROLLED_BACK, /* report: reason */
     MACHINE_SUCCESSION,  /* report, new: the old process has ended */
-    MACHINE_SIGNAL,      /* signo to the other process */
+    MACHINE_SIGNAL,      /* to the other process: signal */
     MACHINE_FORGET       /* the other process is over: close what leads to it */
 };
 
@@ -100,12 +100,14 @@ enum machine_reason {
     MACHINE_BECAUSE_TOLD          /* the old process was told to stop, and both are meant */
 };
 
+enum machine_signal { MACHINE_TERM = 1, MACHINE_KILL };
+
 struct machine_action {
     enum machine_action_kind kind;
     enum handover_type type;
     enum machine_state phase;
     enum machine_reason reason;
-    int signo;
+    enum machine_signal signal;
 };
 
 struct machine_limits {
