@@ -32,43 +32,42 @@ static uint64_t signal_bit(int signo)
 
 /* --- what the kernel knows ------------------------------------------------------------------- */
 
-static int read_all(int fd, char **out, size_t *used)
+/* A file of unknown size, ended by a zero byte that is not counted. Owned; NULL with errno. */
+static char *read_file(const char *path, size_t *size)
 {
-    for (size_t room = 0;;) {
-        if (*used + 1 >= room) {
-            room = room == 0 ? 4096 : room * 2;
-            char *grown = room <= PROC_FILE_MAX ? realloc(*out, room) : NULL;
-            if (grown == NULL)
-                return room <= PROC_FILE_MAX ? -ENOMEM : -E2BIG;
-            *out = grown;
-        }
-        ssize_t got = read(fd, *out + *used, room - *used - 1);
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        if (got == 0)
-            break;
-        *used += got > 0 ? (size_t)got : 0;
-    }
-    (*out)[*used] = '\0';
-    return 0;
-}
-
-/* A file of unknown size, ended by a zero byte that is not counted. *out is owned in any case. */
-static int read_file(const char *path, char **out, size_t *size)
-{
-    *out = NULL;
-    *size = 0;
     auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : read_all(fd, out, size);
+    if (fd < 0)
+        return NULL;
+    auto_free char *text = NULL;
+    size_t room = 0, used = 0;
+    for (ssize_t got = 1; got != 0;) {
+        if (used + 1 >= room) {
+            room = room == 0 ? 4096 : room * 2;
+            errno = E2BIG; /* unless realloc says otherwise */
+            char *grown = room <= PROC_FILE_MAX ? realloc(text, room) : NULL;
+            if (grown == NULL)
+                return NULL;
+            text = grown;
+        }
+        got = read(fd, text + used, room - used - 1);
+        if (got < 0 && errno != EINTR)
+            return NULL;
+        used += got > 0 ? (size_t)got : 0;
+    }
+    text[used] = '\0';
+    *size = used;
+    return take_ptr(text);
 }
 
 static int take_arguments(struct origin *origin)
 {
-    auto_free char *text = NULL;
     size_t size = 0;
-    int rc = read_file("/proc/self/cmdline", &text, &size);
+    auto_free char *text = read_file("/proc/self/cmdline", &size);
+    if (text == NULL)
+        return -errno;
     struct text_list list = {0};
-    for (size_t at = 0; rc == 0 && (at < size || list.count == 0); at += strlen(text + at) + 1)
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && (at < size || at == 0); at += strlen(text + at) + 1)
         rc = text_list_add(&list, text + at);
     if (rc < 0)
         text_list_free(&list);
@@ -172,11 +171,10 @@ static int take_limits(struct handover_boot *boot)
 static int take_umask(struct handover_boot *boot)
 {
     static const char name[] = "\nUmask:";
-    auto_free char *text = NULL;
     size_t size = 0;
-    int rc = read_file("/proc/self/status", &text, &size);
-    if (rc < 0)
-        return rc;
+    auto_free char *text = read_file("/proc/self/status", &size);
+    if (text == NULL)
+        return -errno;
     const char *line = strstr(text, name);
     if (line == NULL)
         return -ENODATA; /* a kernel before 4.7 */
