@@ -11,7 +11,8 @@
  *
  * Promises, for every order of events (tests/model/upgrade explores them):
  *  1. Each LAUNCH is followed by exactly one of SUCCEEDED and FAILED (FAILED comes without LAUNCH
- *     when there is nothing to try any more); ROLLED_BACK only after SUCCEEDED, once.
+ *     when there is nothing to try any more), unless this process ends in INIT, BARRIER or COMMIT,
+ *     where only the new one will know; ROLLED_BACK only after SUCCEEDED, once.
  *  2. The old process yields only after the new one said SERVING; a new one takes office only after
  *     COMMIT, or when the old process has gone. So one of them serves at any moment.
  *  3. A request is never lost: it is launched, or reported as failed, or given to the other
@@ -53,7 +54,8 @@ enum machine_event_kind {
     MACHINE_SAID, /* a message: type; HELLO: code < 0 when it is none to work with; ACK: last when
                      all descriptors have arrived; PROGRESS: extend_ns */
     MACHINE_GARBLED, /* what came is no message */
-    MACHINE_GONE,    /* the other process has ended */
+    MACHINE_GONE,    /* the other process has ended; what it said is to be fed first, or it is lost:
+                        STOPPING, STOP and AGAIN most of all */
     MACHINE_PASSED,  /* the service manager has seen what it was told */
     MACHINE_STARTED, /* all services of this process are RUNNING */
     MACHINE_ENDING,  /* this process stops; intent: somebody wanted it to */
