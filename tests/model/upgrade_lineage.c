@@ -21,8 +21,9 @@ static const unsigned char sayings[] = {
 #define SAYINGS (sizeof sayings / sizeof sayings[0])
 
 static const char *const kind_names[] = {
-    "LAUNCH", "SEND",  "HAND_OVER", "PRESENT", "TAKE_OFFICE", "YIELD",      "RECLAIM", "RETIRE",
-    "STOP",   "CLEAR", "SUCCEEDED", "FAILED",  "ROLLED_BACK", "SUCCESSION", "SIGNAL",  "FORGET",
+    "LAUNCH", "SEND",        "HAND_OVER",  "PRESENT", "OPEN",   "TAKE_OFFICE",
+    "YIELD",  "RECLAIM",     "RETIRE",     "STOP",    "CLEAR",  "SUCCEEDED",
+    "FAILED", "ROLLED_BACK", "SUCCESSION", "SIGNAL",  "FORGET",
 };
 
 static const char *type_name(unsigned type)
@@ -50,9 +51,9 @@ static void drain(struct lineage *l, unsigned p)
         if (l->aloud)
             (void)printf("        %u: %s %s%s\n", p, kind_names[action.kind],
                          action.kind == MACHINE_SEND ? type_name(action.type) : "",
-                         action.kind != MACHINE_SIGNAL ? ""
-                         : action.signo == 9           ? "KILL"
-                                                       : "TERM");
+                         action.kind != MACHINE_SIGNAL   ? ""
+                         : action.signal == MACHINE_KILL ? "KILL"
+                                                         : "TERM");
         oracle_took(l, p, &action);
     }
     oracle_violated(l, p, "acts without end");

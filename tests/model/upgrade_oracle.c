@@ -4,7 +4,6 @@
  */
 #include "upgrade_lineage.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 void oracle_violated(struct lineage *l, unsigned process, const char *text)
@@ -65,13 +64,13 @@ static void took_office(struct lineage *l, unsigned p)
     f->taken = f->office = 1;
 }
 
-static void took_signal(struct lineage *l, unsigned p, int signo)
+static void took_signal(struct lineage *l, unsigned p, enum machine_signal signal)
 {
     struct facts *f = &l->processes[p].facts, *other = &l->processes[1 - p].facts;
     must(l, p, f->peer && !f->gone, "SIGNAL to nobody");
     must(l, p, !f->joined, "SIGNAL to the old process");
     must(l, p, !f->retired, "SIGNAL to its successor");
-    if (signo == SIGKILL)
+    if (signal == MACHINE_KILL)
         other->killed = other->alive;
     else if (!other->ending)
         other->obeys = other->alive;
@@ -141,6 +140,9 @@ void oracle_took(struct lineage *l, unsigned p, const struct machine_action *a)
         must(l, p, f->peer && !f->gone && !f->joined, "PRESENTs nobody");
         f->presenting = f->presented = 1;
         break;
+    case MACHINE_OPEN:
+        must(l, p, f->gone && !f->office, "OPENs the gate while the old process lives");
+        break;
     case MACHINE_TAKE_OFFICE:
         took_office(l, p);
         break;
@@ -160,7 +162,7 @@ void oracle_took(struct lineage *l, unsigned p, const struct machine_action *a)
         took_report(l, p, a);
         break;
     case MACHINE_SIGNAL:
-        took_signal(l, p, a->signo);
+        took_signal(l, p, a->signal);
         break;
     case MACHINE_FORGET:
         must(l, p, !f->peer || f->gone, "FORGETs a process that has not ended");
