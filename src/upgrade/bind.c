@@ -155,6 +155,18 @@ int bind_open(const struct address *address, const struct srun_listen_options *o
     return take_fd(&fd);
 }
 
+/* It says something only of the address that stands for all. */
+static bool v6only_differs(int fd, const struct address *address,
+                           const struct srun_listen_options *options)
+{
+    int v6only = 0;
+    socklen_t size = sizeof v6only;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->socket;
+    return address->family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) &&
+           getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
+           (v6only != 0) != (options->v6only != 0);
+}
+
 const char *bind_adopt(int fd, const struct address *address,
                        const struct srun_listen_options *options)
 {
@@ -168,11 +180,7 @@ const char *bind_adopt(int fd, const struct address *address,
     if (address->has_path && options->mode != 0 &&
         set_mode(address_path(address), options->mode) < 0)
         fixed = "mode";
-    int v6only = 0;
-    socklen_t size = sizeof v6only;
-    if (address->family == AF_INET6 &&
-        getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
-        (v6only != 0) != (options->v6only != 0))
+    if (v6only_differs(fd, address, options))
         fixed = "v6only";
     return fixed;
 }

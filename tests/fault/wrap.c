@@ -283,6 +283,7 @@ WRAP(int, socket, int domain, int type, int protocol)
     return fails("socket", FAULT_DESCRIPTOR, EMFILE) ? -1 : socket(domain, type, protocol);
 }
 
+<<<<<<< HEAD
 WRAP(int, socketpair, int domain, int type, int protocol, int ends[2])
 {
     return fails("socketpair", FAULT_DESCRIPTOR, EMFILE) ? -1
@@ -308,6 +309,39 @@ WRAP(ssize_t, recvmsg, int fd, struct msghdr *packet, int flags)
     bool fail =
         fails("recvmsg", FAULT_INTERRUPT, EINTR) || fails("recvmsg", FAULT_DESCRIPTOR, ENOBUFS);
     return fail ? -1 : recvmsg(fd, packet, flags);
+=======
+WRAP(int, bind, int fd, const struct sockaddr *address, socklen_t size)
+{
+    return fails("bind", FAULT_DESCRIPTOR, ENOMEM) ? -1 : bind(fd, address, size);
+}
+
+WRAP(int, listen, int fd, int backlog)
+{
+    return fails("listen", FAULT_DESCRIPTOR, ENOBUFS) ? -1 : listen(fd, backlog);
+}
+
+WRAP(int, accept4, int fd, struct sockaddr *peer, socklen_t *size, int flags)
+{
+    bool fail =
+        fails("accept4", FAULT_INTERRUPT, EINTR) || fails("accept4", FAULT_DESCRIPTOR, EMFILE);
+    return fail ? -1 : accept4(fd, peer, size, flags);
+}
+
+WRAP(int, getsockname, int fd, struct sockaddr *address, socklen_t *size)
+{
+    return fails("getsockname", FAULT_DESCRIPTOR, ENOBUFS) ? -1 : getsockname(fd, address, size);
+}
+
+/* Only to make a copy takes something. */
+WRAP(int, fcntl, int fd, int what, ...)
+{
+    va_list args;
+    va_start(args, what);
+    long value = va_arg(args, long); /* or nothing, or an int: not looked at then */
+    va_end(args);
+    bool fail = what == F_DUPFD_CLOEXEC && fails("fcntl", FAULT_DESCRIPTOR, EMFILE);
+    return fail ? -1 : fcntl(fd, what, value);
+>>>>>>> 6d3ce28 (tests: addresses, binding, activation, the table of sockets)
 }
 
 WRAP(ssize_t, sendto, int fd, const void *data, size_t size, int flags,
@@ -330,6 +364,16 @@ WRAP(int, open, const char *path, int flags, ...)
 WRAP(int, fstat, int fd, struct stat *out)
 {
     return fails("fstat", FAULT_DESCRIPTOR, EIO) ? -1 : fstat(fd, out);
+}
+
+WRAP(int, lstat, const char *path, struct stat *out)
+{
+    return fails("lstat", FAULT_DESCRIPTOR, EIO) ? -1 : lstat(path, out);
+}
+
+WRAP(int, fchmod, int fd, mode_t mode)
+{
+    return fails("fchmod", FAULT_DESCRIPTOR, EIO) ? -1 : fchmod(fd, mode);
 }
 
 WRAP(DIR *, opendir, const char *path)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Paths of unix sockets, and sockets that the service manager opened: what is ours to remove.
+ */
+#include "generations.h"
+
+/* --- paths ----------------------------------------------------------------------------------- */
+
+START_TEST(removes_a_path_only_in_office)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        in_folder(path, "unix");
+        open_both();
+        (void)listen_as(&old, "x", path);
+        hand_over(&old, &new);
+        (void)listen_from(&new, "x", path, "handed over");
+        ck_assert_int_eq(sockets_close(&new, "x"), 0); /* not yet */
+        ck_assert(exists(path));
+        hand_over(&old, &new);
+        sockets_drop_unclaimed(&new);
+        ck_assert(exists(path));
+        hand_over(&old, &new);
+        (void)listen_from(&new, "x", path, "handed over");
+        take_over();
+        sockets_destroy(&old); /* no more */
+        sockets_init(&old);
+        ck_assert(exists(path));
+        ck_assert_int_eq(sockets_close(&new, "x"), 0);
+        ck_assert(!exists(path));
+        close_both();
+    }
+END_TEST
+
+START_TEST(removes_the_path_of_a_listener_that_nobody_asks_for_any_more)
+    {
+        char path[ADDRESS_TEXT_MAX], names[64];
+        in_folder(path, "unix-dgram");
+        open_both();
+        (void)listen_as(&old, "log", path);
+        hand_over(&old, &new);
+        take_over();
+        ck_assert_uint_eq(sockets_unclaimed(&new, names, sizeof names), 1);
+        ck_assert_str_eq(names, "log");
+        sockets_drop_unclaimed(&new);
+        ck_assert(!exists(path));
+        sockets_destroy(&old);
+        sockets_init(&old);
+        (void)listen_from(&new, "log", path, "made");
+        close_both();
+        ck_assert(!exists(path));
+    }
+END_TEST
+
+START_TEST(leaves_a_path_that_another_has_taken_and_its_mode)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        int fd = -1;
+        in_folder(path, "unix");
+        open_both();
+        (void)listen_as(&old, "x", path);
+        hand_over(&old, &new);
+        ck_assert_int_eq(unlink(strchr(path, '/') + 2), 0);
+        struct bind_path other;
+        struct address address;
+        ck_assert_int_eq(address_parse(&address, path, NULL), 0);
+        int stranger = bind_open(&address, SRUN_LISTEN_OPTIONS(.mode = 0600), false, &other, NULL);
+        ck_assert_int_ge(stranger, 0);
+        take_over();
+        ck_assert_int_eq(
+            sockets_listen(&new, "x", path, SRUN_LISTEN_OPTIONS(.mode = 0666), &fd, 1, NULL, NULL),
+            0);
+        struct stat now;
+        ck_assert_int_eq(lstat(address_path(&address), &now), 0);
+        ck_assert_uint_eq(now.st_mode & 0777, 0600);
+        close_both();
+        ck_assert(bind_is_same(&address, &other));
+        (void)close(stranger);
+    }
+END_TEST
+
+/* --- from the service manager ---------------------------------------------------------------- */
+
+static void activate(struct sockets *sockets, const char *name, unsigned index, const char *address)
+{
+    struct handover_entry entry = {.kind = HANDOVER_LISTENER, .index = index, .outside = 1};
+    struct address parsed;
+    struct bind_path path;
+    (void)snprintf(entry.name, sizeof entry.name, "%s", name);
+    ck_assert_int_eq(address_parse(&parsed, address, NULL), 0);
+    int fd = bind_open(&parsed, SRUN_LISTEN_OPTIONS(0), false, &path, NULL);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(sockets_adopt(sockets, &entry, fd), 0);
+}
+
+START_TEST(takes_activated_sockets_by_name_then_by_address)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        in_folder(path, "unix");
+        open_both();
+        activate(&old, "http.socket", 0, ANY_TCP);
+        activate(&old, "", 0, path);
+        activate(&old, "exact", 0, "tcp://[::1]:0");
+        activate(&old, "httpd.socket", 0, ANY_TCP);
+        int fd = listen_from(&old, "http", "tcp://127.0.0.1:80", "activated");
+        ck_assert_int_eq(listen_from(&old, "http", "tcp://127.0.0.1:80", "activated"), fd);
+        (void)listen_from(&old, "exact", "tcp://127.0.0.1:81", "activated");
+        (void)listen_from(&old, "local", path, "activated");
+        (void)listen_from(&old, "other", ANY_TCP, "made");
+        assert_not(&old, "second", path, -EADDRINUSE, "\"local\"");
+        hand_over(&old, &new);
+        take_over();
+        char text[ADDRESS_TEXT_MAX];
+        ck_assert_int_eq(sockets_address(&old, fd, text, sizeof text), 0);
+        fd = listen_from(&new, "http", "tcp://127.0.0.1:80", "handed over");
+        assert_address(&new, fd, text);
+        (void)listen_from(&new, "local", path, "handed over");
+        close_both();
+        ck_assert(exists(path)); /* it is not ours, in no generation */
+    }
+END_TEST
+
+START_TEST(tells_sockets_of_one_unit_apart_by_address_and_type)
+    {
+        char texts[2][ADDRESS_TEXT_MAX];
+        open_both();
+        activate(&old, "web.socket", 0, ANY_TCP);
+        activate(&old, "web.socket", 1, ANY_TCP);
+        activate(&old, "web.socket", 2, "udp://127.0.0.1:0");
+        ck_assert_uint_eq(sockets_unclaimed(&old, texts[0], sizeof texts[0]), 3);
+        ck_assert_str_eq(texts[0], "web.socket, web.socket#1, web.socket#2");
+        int probe = listen_as(&old, "web", "udp://127.0.0.1:1");
+        ck_assert_int_eq(address_at(&old, probe).type, SOCK_DGRAM);
+        hand_over(&old, &new); /* what nobody asked for is not handed on */
+        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 1);
+        int fds[3];
+        srun_err err = {0};
+        ck_assert_int_eq(sockets_close(&old, "web"), 0);
+        ck_assert_int_eq(sockets_listen(&old, "web", ANY_TCP, NULL, fds, 3, NULL, &err), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&old, texts[0], sizeof texts[0]), 1);
+        ck_assert_str_eq(texts[0], "web.socket#1"); /* it has another port */
+        close_both();
+    }
+END_TEST
+
+START_TEST(names_what_has_no_name_by_its_address)
+    {
+        char names[ADDRESS_TEXT_MAX];
+        open_both();
+        activate(&old, "", 0, "unix://@srun-sockets-test-nameless");
+        ck_assert_uint_eq(sockets_unclaimed(&old, names, sizeof names), 1);
+        ck_assert_str_eq(names, "unix://@srun-sockets-test-nameless");
+        ck_assert_uint_eq(sockets_unclaimed(&old, names, 10), 1);
+        ck_assert_str_eq(names, "...");
+        close_both();
+    }
+END_TEST
+
+int main(void)
+{
+    return HARNESS("sockets_path", removes_a_path_only_in_office,
+                   removes_the_path_of_a_listener_that_nobody_asks_for_any_more,
+                   leaves_a_path_that_another_has_taken_and_its_mode,
+                   takes_activated_sockets_by_name_then_by_address,
+                   tells_sockets_of_one_unit_apart_by_address_and_type,
+                   names_what_has_no_name_by_its_address);
+}
