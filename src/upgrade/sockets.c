@@ -63,7 +63,7 @@ int sockets_reserve_locked(struct sockets *sockets, size_t more)
     if (wanted <= sockets->capacity)
         return 0;
     size_t capacity = wanted < 8 ? 8 : wanted * 2;
-    struct sockets_entry **entries = realloc(sockets->entries, capacity * sizeof entries[0]);
+    struct sockets_entry **entries = realloc(sockets->entries, capacity * sizeof(void *));
     if (entries == NULL)
         return -ENOMEM;
     sockets->entries = entries;
@@ -83,7 +83,7 @@ void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
         at++;
     sockets->count--;
     memmove(&sockets->entries[at], &sockets->entries[at + 1],
-            (sockets->count - at) * sizeof sockets->entries[0]);
+            (sockets->count - at) * sizeof(void *));
     if (sockets_find(sockets, entry->fd) == entry)
         sockets_index_locked(sockets, entry->fd, NULL);
 }
@@ -357,7 +357,7 @@ int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out)
         rc = copy_locked(sockets, snapshot);
     pthread_mutex_unlock(&sockets->lock);
     if (rc < 0)
-        snapshot = sockets_snapshot_free(snapshot);
+        (void)sockets_snapshot_free(snapshot);
     else
         *out = snapshot;
     return rc;

@@ -94,7 +94,10 @@ static void names_and_duplicates(void)
     put(3, "tcp://127.0.0.1:0");
     put(4, "tcp://127.0.0.1:0");
     put(5, "udp://127.0.0.1:0");
-    put(6, "unix-seqpacket://@srun-activation-test");
+    char abstract[64];
+    (void)snprintf(abstract, sizeof abstract, "unix-seqpacket://@srun-activation-test-%d",
+                   getpid());
+    put(6, abstract);
     EXPECT(activate("self", "4", "http.socket:http.socket::x", &haul, &strange) == 4);
     EXPECT(strange == 0 && haul.count == 4);
     for (int i = 0; i < 4; i++) {
