@@ -3,6 +3,7 @@
  * Learning the start, starting the new process and writing the PID file, when the system refuses:
  * each says why, and leaves no child, no descriptor, no file behind.
  */
+#include "runner.h"
 #include "scenario.h"
 #include "upgrade/pidfile.h"
 #include "upgrade/spawn.h"
@@ -141,9 +142,74 @@ START_TEST(writes_the_pid_file_or_leaves_it_as_it_was)
     }
 END_TEST
 
+static srun_runner *make_runner(void)
+{
+    srun_runner *runner = NULL;
+    srun_err err = {0};
+    int rc = srun_runner_new(&runner, SRUN_CONFIG(.name = "fault", .signals.disabled = 1), &err);
+    SCENARIO_ASSERT(rc == 0, "%s", err.text);
+    return runner;
+}
+
+/* What an older generation would have handed over. */
+static void bequeath(srun_runner *runner)
+{
+    srun_err err = {0};
+    struct sockets_snapshot *snapshot = NULL;
+    struct sockets *sockets = &runner->succession.sockets;
+    SCENARIO_ASSERT(srun_upgrade_keep_state(runner, "cache", "12345", 5, &err) == 0, "%s",
+                    err.text);
+    SCENARIO_ASSERT(sockets_snapshot(sockets, &snapshot) == 0 && snapshot->count == 1, "%m");
+    SCENARIO_ASSERT(srun_upgrade_forget(runner, "cache") == 0, "it was kept");
+    int copy = dup(snapshot->fds[0]);
+    SCENARIO_ASSERT(sockets_adopt(sockets, &snapshot->entries[0], copy) == 0, "%m");
+    (void)sockets_snapshot_free(snapshot);
+}
+
+static void keep_once(void *arg)
+{
+    (void)arg;
+    srun_err err = {0};
+    srun_runner *runner = make_runner();
+    scenario_arm();
+    int rc = srun_upgrade_keep_state(runner, "cache", "12345", 5, &err);
+    (void)scenario_disarm();
+    if (rc < 0)
+        scenario_assert_error(rc, &err);
+    SCENARIO_ASSERT(srun_upgrade_forget(runner, "cache") == (rc == 0 ? 0 : -ENOENT), "%d", rc);
+    (void)srun_runner_free(runner);
+}
+
+static void take_state_once(void *arg)
+{
+    (void)arg;
+    srun_err err = {0};
+    srun_runner *runner = make_runner();
+    void *data = NULL;
+    size_t size = 0;
+    bequeath(runner);
+    scenario_arm();
+    int rc = srun_upgrade_take_state(runner, "cache", &data, &size, &err);
+    (void)scenario_disarm();
+    if (rc < 0)
+        scenario_assert_error(rc, &err);
+    else
+        SCENARIO_ASSERT(size == 5 && memcmp(data, "12345", 5) == 0, "%zu", size);
+    fault_free(data);
+    (void)srun_runner_free(runner);
+}
+
+START_TEST(keeps_and_takes_state_or_says_why_not)
+    {
+        scenario_each("keep", FAULT_SYSTEM | FAULT_INTERRUPT, keep_once, NULL);
+        scenario_each("take", FAULT_SYSTEM | FAULT_INTERRUPT, take_state_once, NULL);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("fault.upgrade", learns_how_it_was_started_or_says_why_not,
                    checks_a_file_or_says_why_not, starts_a_process_or_says_why_not,
-                   writes_the_pid_file_or_leaves_it_as_it_was);
+                   writes_the_pid_file_or_leaves_it_as_it_was,
+                   keeps_and_takes_state_or_says_why_not);
 }

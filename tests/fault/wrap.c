@@ -133,6 +133,11 @@ WRAP(void, free, void *block)
     free(block);
 }
 
+void fault_free(void *block)
+{
+    __wrap_free(block);
+}
+
 WRAP(void *, tsearch, const void *key, void **root, int (*compare)(const void *, const void *))
 {
     return fails("tsearch", FAULT_MEMORY, ENOMEM) ? NULL : tsearch(key, root, compare);
@@ -283,7 +288,6 @@ WRAP(int, socket, int domain, int type, int protocol)
     return fails("socket", FAULT_DESCRIPTOR, EMFILE) ? -1 : socket(domain, type, protocol);
 }
 
-<<<<<<< HEAD
 WRAP(int, socketpair, int domain, int type, int protocol, int ends[2])
 {
     return fails("socketpair", FAULT_DESCRIPTOR, EMFILE) ? -1
@@ -309,7 +313,8 @@ WRAP(ssize_t, recvmsg, int fd, struct msghdr *packet, int flags)
     bool fail =
         fails("recvmsg", FAULT_INTERRUPT, EINTR) || fails("recvmsg", FAULT_DESCRIPTOR, ENOBUFS);
     return fail ? -1 : recvmsg(fd, packet, flags);
-=======
+}
+
 WRAP(int, bind, int fd, const struct sockaddr *address, socklen_t size)
 {
     return fails("bind", FAULT_DESCRIPTOR, ENOMEM) ? -1 : bind(fd, address, size);
@@ -341,7 +346,6 @@ WRAP(int, fcntl, int fd, int what, ...)
     va_end(args);
     bool fail = what == F_DUPFD_CLOEXEC && fails("fcntl", FAULT_DESCRIPTOR, EMFILE);
     return fail ? -1 : fcntl(fd, what, value);
->>>>>>> 6d3ce28 (tests: addresses, binding, activation, the table of sockets)
 }
 
 WRAP(ssize_t, sendto, int fd, const void *data, size_t size, int flags,
@@ -399,14 +403,20 @@ WRAP(ssize_t, read, int fd, void *data, size_t size)
 
 /* --- files and processes --------------------------------------------------------------------- */
 
+WRAP(int, memfd_create, const char *name, unsigned flags)
+{
+    return fails("memfd_create", FAULT_DESCRIPTOR, EMFILE) ? -1 : memfd_create(name, flags);
+}
+
+WRAP(ssize_t, pread, int fd, void *data, size_t size, off_t from)
+{
+    bool fail = fails("pread", FAULT_INTERRUPT, EINTR) || fails("pread", FAULT_DESCRIPTOR, EIO);
+    return fail ? -1 : pread(fd, data, size, from);
+}
+
 WRAP(int, stat, const char *path, struct stat *out)
 {
     return fails("stat", FAULT_DESCRIPTOR, EIO) ? -1 : stat(path, out);
-}
-
-WRAP(int, fchmod, int fd, mode_t mode)
-{
-    return fails("fchmod", FAULT_DESCRIPTOR, EIO) ? -1 : fchmod(fd, mode);
 }
 
 WRAP(int, rename, const char *from, const char *to)

@@ -32,6 +32,9 @@ int fault_errno(void);
 /* Blocks of memory that the library has taken and not given back. */
 long fault_blocks(void);
 
+/* Frees what the library gave away. */
+void fault_free(void *block);
+
 /* Writes to this descriptor are output, others wake somebody. */
 void fault_output_fd(int fd);
 
