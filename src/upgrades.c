@@ -188,9 +188,10 @@ static int read_state(int fd, void **data, size_t *size)
 {
     struct stat status;
     int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_WRITE)) != (F_SEAL_SHRINK | F_SEAL_WRITE) ||
-        fstat(fd, &status) < 0)
+    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_WRITE)) != (F_SEAL_SHRINK | F_SEAL_WRITE))
         return -EINVAL;
+    if (fstat(fd, &status) < 0)
+        return -errno;
     size_t whole = (size_t)status.st_size, done = 0;
     char *copy = malloc(whole + 1);
     if (copy == NULL)
