@@ -169,15 +169,24 @@ static void take_inbox(srun_runner *runner)
 
 /* --- signals --------------------------------------------------------------------------------- */
 
+/* A service manager that sent it to reload waits for an answer. */
+static void ignore_hangup(srun_runner *runner)
+{
+    if (!runner->warned_hangup)
+        SRUN_WARN(runner->log, "SIGHUP ignored", SRUN_STR("why", "upgrades are disabled"));
+    runner->warned_hangup = true;
+    notify_reloading(&runner->notify);
+    notify_send(&runner->notify, "READY=1");
+}
+
 static void on_hangup(srun_runner *runner, int sender)
 {
     char why[48];
     (void)snprintf(why, sizeof why, "SIGHUP from pid %d", sender);
     if (runner->config.value.upgrade.disabled == 0)
         succession_ask(runner, why);
-    else if (!runner->warned_hangup)
-        SRUN_WARN(runner->log, "SIGHUP ignored", SRUN_STR("why", "upgrades are disabled"));
-    runner->warned_hangup = true;
+    else
+        ignore_hangup(runner);
 }
 
 void control_signal(srun_runner *runner, int signo, int sender, bool lost_terminal)

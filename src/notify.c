@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "notify.h"
 
+#include "base/clock.h"
 #include "base/duration.h"
 
 #include <errno.h>
@@ -103,6 +104,12 @@ void notify_status(struct notify *notify, const char *format, ...)
         return;
     memcpy(notify->last_status, text, sizeof text);
     send_text(notify, text, MSG_DONTWAIT);
+}
+
+void notify_reloading(struct notify *notify)
+{
+    notify_send(notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                (long long)(clock_real_now() / NS_PER_US));
 }
 
 int notify_barrier(struct notify *notify)

@@ -32,6 +32,9 @@ void notify_close(struct notify *notify);
 void notify_send(struct notify *notify, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* RELOADING=1: the manager waits for the next READY=1. */
+void notify_reloading(struct notify *notify);
+
 /* BARRIER=1: a descriptor that becomes readable when the manager has taken all that was sent
  * before, owned by the caller; or a negative errno; -ENOENT when nobody listens. */
 int notify_barrier(struct notify *notify);

@@ -53,6 +53,21 @@ static int open_signals(srun_runner *runner, srun_err *err)
     return rc < 0 ? srun_fail(err, rc, "runner: %s", srun_strerror(rc)) : 0;
 }
 
+/* Two generations may write to one place: the records of a later one say which it is. */
+static int name_generation(srun_runner *runner, srun_err *err)
+{
+    if (runner->succession.generation == 1)
+        return 0;
+    srun_logger *named = NULL;
+    int rc = srun_logger_with(
+        &named, runner->log, SRUN_KVS(SRUN_UINT("generation", runner->succession.generation)), err);
+    if (rc < 0)
+        return rc;
+    runner->root_log = runner->log;
+    runner->log = named;
+    return 0;
+}
+
 static int open_parts(srun_runner *runner, const struct srun_config *config, srun_err *err)
 {
     int rc = config_init(&runner->config, config, err);
@@ -67,7 +82,8 @@ static int open_parts(srun_runner *runner, const struct srun_config *config, sru
     rc = rc < 0 ? rc : open_loop(runner, err);
     if (rc == 0 && !value->signals.disabled && !runner->testing)
         rc = open_signals(runner, err);
-    return rc < 0 ? rc : succession_begin(runner, err);
+    rc = rc < 0 ? rc : succession_begin(runner, err);
+    return rc < 0 ? rc : name_generation(runner, err);
 }
 
 int runner_new(srun_runner **out, const struct srun_config *config, bool testing, srun_err *err)
@@ -160,6 +176,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     leaks_end(&runner->leaks);
     (void)flags_free(runner->flags);
     (void)srun_logger_free(runner->log);
+    (void)srun_logger_free(runner->root_log);
     config_free(&runner->config);
     (void)pthread_cond_destroy(&runner->changed);
     (void)pthread_mutex_destroy(&runner->lock);

@@ -48,7 +48,7 @@ struct srun_runner {
     char **argv;
     srun_err parse_err;
 
-    srun_logger *log;
+    srun_logger *log, *root_log; /* root_log: what log was made from, or NULL */
     struct clock clock;
     struct inbox inbox;
     struct pool *pool;

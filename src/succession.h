@@ -36,12 +36,14 @@ struct succession {
     size_t sent;
     int64_t wanted_at;             /* the request that is remembered or begins */
     int64_t asked_at, launched_at; /* of the present attempt */
-    uint64_t covers; /* the requests that the present attempt answers */
+    uint64_t covers;               /* the requests that the present attempt answers */
 
     struct succession_launch {
         struct pool_job job;
         struct inbox_item item;
-        bool busy, in_place;
+        bool waits; /* for the hook to return */
+        bool busy;  /* the job is on the pool and owns what follows */
+        bool in_place;
         int rc, channel, pid, pidfd;
         srun_err err;
     } launch;

@@ -306,6 +306,22 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
+void peer_start_launch(srun_runner *runner)
+{
+    struct succession_launch *launch = &of(runner)->launch;
+    if (!launch->waits)
+        return;
+    launch->job = (struct pool_job){.run = run_launch, .done = launch_done};
+    launch->rc = -EINPROGRESS;
+    launch->waits = false;
+    int rc = pool_submit(runner->pool, &launch->job);
+    launch->busy = rc == 0;
+    if (rc == 0)
+        return;
+    launch->rc = srun_fail(&launch->err, rc, "thread: %s", srun_strerror(rc));
+    peer_feed_kind(runner, MACHINE_REFUSED);
+}
+
 void peer_launch(srun_runner *runner, int64_t now)
 {
     struct succession *succession = of(runner);
@@ -317,15 +333,9 @@ void peer_launch(srun_runner *runner, int64_t now)
     succession->covers = succession->taken;
     pthread_mutex_unlock(&runner->lock);
     report_launch(runner);
-    succession->launch.job = (struct pool_job){.run = run_launch, .done = launch_done};
-    succession->launch.busy = true;
-    succession->launch.rc = -EINPROGRESS;
-    int rc = pool_submit(runner->pool, &succession->launch.job);
-    if (rc == 0)
-        return;
-    succession->launch.busy = false;
-    (void)srun_fail(&succession->launch.err, rc, "thread: %s", srun_strerror(rc));
-    peer_feed_kind(runner, MACHINE_REFUSED);
+    succession->launch.waits = true;
+    if (!report_has_steps(runner)) /* the hook is called for one step at a time */
+        peer_start_launch(runner);
 }
 
 void peer_take_launch(srun_runner *runner)

@@ -12,8 +12,10 @@
 void peer_feed(srun_runner *runner, const struct machine_event *event);
 void peer_feed_kind(srun_runner *runner, enum machine_event_kind kind);
 
-/* Starts it, on a thread of the pool; take_launch: that thread is done. */
+/* Starts it, on a thread of the pool; start_launch: nothing stands in its way any more;
+ * take_launch: that thread is done. */
 void peer_launch(srun_runner *runner, int64_t now);
+void peer_start_launch(srun_runner *runner);
 void peer_take_launch(srun_runner *runner);
 void peer_drop_launch(srun_runner *runner); /* at the end, when nobody takes it any more */
 

@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "log/log.h"
+#include "succession_peer.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -63,6 +64,13 @@ void report_step_done(srun_runner *runner)
 {
     runner->succession.hooks.busy = false;
     next_step(runner);
+    if (!report_has_steps(runner))
+        peer_start_launch(runner);
+}
+
+bool report_has_steps(const srun_runner *runner)
+{
+    return runner->succession.hooks.busy || runner->succession.hooks.count > 0;
 }
 
 /* A program that is behind by SUCCESSION_STEPS misses the newest. */
@@ -80,13 +88,6 @@ static void tell_step(srun_runner *runner, srun_upgrade_step step, const char *t
 
 /* --- the service manager --------------------------------------------------------------------- */
 
-static void tell_reloading(srun_runner *runner)
-{
-    notify_send(&runner->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
-                (long long)(clock_real_now() / NS_PER_US));
-    runner->succession.told_manager = true;
-}
-
 /* There is no word for failure: ready, as before, and why (a reload that hears nothing hangs). */
 static void tell_failure(srun_runner *runner, const char *text)
 {
@@ -101,21 +102,27 @@ static void tell_failure(srun_runner *runner, const char *text)
 
 /* --- results --------------------------------------------------------------------------------- */
 
-static void answer(srun_runner *runner, int code, const char *phase, const char *text,
-                   uint64_t covers)
+struct answer {
+    int code;
+    const char *phase, *text;
+    int64_t since;   /* when it was asked for */
+    uint64_t covers; /* the requests that are answered */
+};
+
+static void publish_answer(srun_runner *runner, const struct answer *answer)
 {
     struct succession *succession = &runner->succession;
     struct srun_upgrade_info *info = &succession->info;
     pthread_mutex_lock(&runner->lock);
     info->attempts++;
-    info->succeeded += code == 0;
-    info->failed += code != 0;
+    info->succeeded += answer->code == 0;
+    info->failed += answer->code != 0;
     info->last_ms = clock_wall_ms();
-    info->last_took_ms = (clock_now(&runner->clock) - succession->asked_at) / NS_PER_MS;
-    info->last_code = code;
-    (void)snprintf(info->last_phase, sizeof info->last_phase, "%s", phase);
-    (void)snprintf(info->last_text, sizeof info->last_text, "%s", text);
-    succession->answered = covers;
+    info->last_took_ms = (clock_now(&runner->clock) - answer->since) / NS_PER_MS;
+    info->last_code = answer->code;
+    (void)snprintf(info->last_phase, sizeof info->last_phase, "%s", answer->phase);
+    (void)snprintf(info->last_text, sizeof info->last_text, "%s", answer->text);
+    succession->answered = answer->covers;
     runner->changes++;
     pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
@@ -149,13 +156,18 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
     struct succession *succession = &runner->succession;
     char text[HANDOVER_TEXT_MAX];
     bool launched = action->phase != MACHINE_IDLE && action->phase != MACHINE_DRAIN;
+    int64_t since = launched ? succession->asked_at : succession->wanted_at;
     word_failure(runner, action, now, text, sizeof text);
     SRUN_ERROR(runner->log, "upgrade failed", SRUN_STR("phase", machine_state_name(action->phase)),
                SRUN_STR("error", text), SRUN_INT("new_pid", succession->peer_pid),
-               SRUN_NS("after", now - succession->asked_at));
+               SRUN_NS("after", now - since));
     tell_failure(runner, text);
-    answer(runner, SRUN_EUPGRADE, machine_state_name(action->phase), text,
-           launched ? succession->covers : succession->taken);
+    publish_answer(runner,
+                   &(struct answer){.code = SRUN_EUPGRADE,
+                                    .phase = machine_state_name(action->phase),
+                                    .text = text,
+                                    .since = since,
+                                    .covers = launched ? succession->covers : succession->taken});
     tell_step(runner, SRUN_UPGRADE_FAILED, text);
 }
 
@@ -170,7 +182,10 @@ static void report_succeeded(srun_runner *runner, int64_t now)
               SRUN_STR("new_version", succession->peer_version),
               SRUN_NS("took", now - succession->asked_at));
     succession->told_manager = succession->presented = false;
-    answer(runner, 0, "", text, succession->taken);
+    publish_answer(runner, &(struct answer){.phase = "",
+                                            .text = text,
+                                            .since = succession->asked_at,
+                                            .covers = succession->taken});
     tell_step(runner, SRUN_UPGRADE_COMMITTED, "");
 }
 
@@ -220,14 +235,20 @@ void report_asked(srun_runner *runner, const char *why)
               SRUN_STR("state", machine_state_name(state)));
     if (!succession->machine.asked)
         succession->wanted_at = clock_now(&runner->clock);
-    tell_reloading(runner);
+    notify_reloading(&runner->notify);
+    succession->told_manager = true;
 }
 
 void report_refusal(srun_runner *runner, const char *reason)
 {
+    const struct succession *succession = &runner->succession;
     SRUN_WARN(runner->log, "upgrade refused", SRUN_STR("why", reason));
     tell_failure(runner, reason);
-    answer(runner, SRUN_EUPGRADE, "idle", reason, runner->succession.taken);
+    publish_answer(runner, &(struct answer){.code = SRUN_EUPGRADE,
+                                            .phase = machine_state_name(succession->machine.state),
+                                            .text = reason,
+                                            .since = succession->wanted_at,
+                                            .covers = succession->taken});
 }
 
 void report_launch(srun_runner *runner)
@@ -244,7 +265,7 @@ void report_office(srun_runner *runner)
     const struct succession *succession = &runner->succession;
     if (!succession->joined)
         return;
-    SRUN_INFO(runner->log, "took over", SRUN_UINT("generation", succession->generation),
+    SRUN_INFO(runner->log, "took over", SRUN_INT("pid", getpid()),
               SRUN_INT("old_pid", succession->peer_pid),
               SRUN_STR("version", runner->config.value.version),
               SRUN_STR("trace_id", succession->trace_id));

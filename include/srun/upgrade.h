@@ -38,7 +38,7 @@ struct srun_listen_options {
  *
  *     tcp://127.0.0.1:8080  tcp://[::]:80  tcp://0.0.0.0:0     port 0: a free one, kept for ever
  *     udp://127.0.0.1:514
- *     unix:///run/x.sock  unix://@abstract  unix-seqpacket:///run/x.sock
+ *     unix:///run/x.sock  unix://@abstract  unix-seqpacket://...  unix-dgram://...
  *
  * A unix path left by a dead process is replaced, one in use is not. -EINVAL: name (1 to 63
  * printable bytes) or address, with what is accepted. -EEXIST: the name is in use by another
@@ -90,8 +90,9 @@ SRUN_API int srun_accept_now(srun_context *ctx, int fd, struct sockaddr *peer, s
 /* --- letting go ------------------------------------------------------------------------------ */
 
 /* 1 while a newer generation serves and this one still lives: let clients go (an HTTP/1 server says
- * `Connection: close` with each response), take no new work from queues and timers. It may become 0
- * again: the new generation has died during the probation, and this one serves on.
+ * `Connection: close` with each response). It may become 0 again: the new generation has died in
+ * the probation, and this one serves on. Who takes work from a queue or a timer asks srun_gate_open
+ * instead: it is 0 as well in a new generation that does not serve yet.
  * One atomic read. Threads: any. */
 SRUN_API int srun_draining(const srun_context *ctx);
 
@@ -109,8 +110,9 @@ SRUN_API int srun_upgrade_keep_state(srun_runner *runner, const char *name, cons
                                      size_t size, srun_err *err);
 SRUN_API int srun_upgrade_forget(srun_runner *runner, const char *name);
 
-/* What the old generation kept under this name; once. *fd and *data (by malloc) are the caller's.
- * -ENOENT: nothing, as in a first start; what is still there when the service is RUNNING is closed.
+/* What the old generation kept under this name; once, and not kept again for the next one unless
+ * you do. *fd and *data (by malloc) are the caller's. -ENOENT: nothing, as in a first start. What
+ * is still there when the old generation has ended is closed.
  * take_state: -EINVAL: it is no sealed state. Threads: any, also before start. */
 SRUN_API int srun_upgrade_take(srun_runner *runner, const char *name, int *fd, srun_err *err);
 SRUN_API int srun_upgrade_take_state(srun_runner *runner, const char *name, void **data,
@@ -119,7 +121,8 @@ SRUN_API int srun_upgrade_take_state(srun_runner *runner, const char *name, void
 /* --- asking ---------------------------------------------------------------------------------- */
 
 /* As SIGHUP does; why is for the log, may be NULL. While an upgrade is going on one more is
- * remembered. wait_ms 0: asks only. Else waits for the result: 0: the new generation serves.
+ * remembered. wait_ms 0: asks only. Else waits for the result, without a limit when it is negative.
+ * 0: the new generation serves.
  * SRUN_EUPGRADE: it failed, or was refused, and why is in err. -ETIMEDOUT: not decided yet.
  * SRUN_ESTATE: the runner does not run. SRUN_EFORK. Threads: any but the control thread. */
 SRUN_API int srun_upgrade_request(srun_runner *runner, const char *why, int64_t wait_ms,
@@ -134,7 +137,7 @@ struct srun_upgrade_info {
     int serving;           /* as srun_gate_open */
     int draining;          /* as srun_draining */
     int queued;            /* another upgrade is remembered */
-    unsigned attempts, succeeded, failed, rolled_back; /* by this process */
+    unsigned attempts, succeeded, failed, rolled_back; /* by this process; a refusal is a failure */
     int64_t last_ms;       /* Unix time of the last result, 0: there is none */
     int64_t last_took_ms;  /* from the request to the result */
     int last_code;         /* 0, or SRUN_EUPGRADE */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE (5 * NS_PER_S) /* with each answer of a process that has every reason to hurry */
+#define PATIENCE (60 * NS_PER_S) /* with each answer; the old process ends us earlier, or has ended */
 
 struct packet {
     struct handover_message message;
