@@ -174,8 +174,9 @@ def sees_that_an_idle_connection_was_closed(folder):
     def serve(connection, number):
         read_request(connection)
         connection.sendall(response())
-    report = one_client(folder, serve, 5, "--rate=5")
-    equal((errors(report), report["idle_closed"]), ({}, 5), "report")
+    report = one_client(folder, serve, 4, "--rate=4")
+    equal((errors(report), report["connections"]), ({}, 4), "report")
+    check(report["idle_closed"] >= 3, report)  # the last one may come after the end
 
 
 @suite.test
