@@ -105,12 +105,22 @@ def end_all():
             continue
 
 
-def memory_kib(pid):
+def status_of(pid, field, base=10):
+    """A number of /proc/PID/status; 0 when the process has ended."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            return int(re.search(r"^VmRSS:\s+(\d+)", file.read(), re.M).group(1))
+            return int(re.search(rf"^{field}:\s+(\w+)", file.read(), re.M).group(1), base)
     except (OSError, AttributeError):
         return 0
+
+
+def memory_kib(pid):
+    return status_of(pid, "VmRSS")
+
+
+def catches(pid, signo):
+    """Whether it has a handler for the signal, and does not block it."""
+    return bool(status_of(pid, "SigCgt", 16) & ~status_of(pid, "SigBlk", 16) & 1 << signo - 1)
 
 
 def free_port():
@@ -297,6 +307,10 @@ frontend bench
         wait_until(lambda: self.main in ended or self._listening(), "haproxy listens")
         if self.main in ended:
             raise Failed(f"haproxy ended with {ended[self.main]}")
+
+    def settle(self):
+        """The master ignores USR2 from its exec until some time after the new worker serves."""
+        wait_until(lambda: catches(self.main, signal.SIGUSR2), "a master that can be told")
 
     def swap(self, pid):
         self._workers = children(self.main)
