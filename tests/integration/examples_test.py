@@ -33,7 +33,10 @@ PATIENT = f"--http.linger={int(LIMIT)}s"
 
 
 def listening(process):
-    return process.wait_for(r"msg=listening .*address=tcp://(\S+)").group(1)
+    """The address, as soon as somebody accepts there."""
+    address = process.wait_for(r"msg=listening .*address=tcp://(\S+)").group(1)
+    process.wait_for("msg=started ")
+    return address
 
 
 def drained(process):
