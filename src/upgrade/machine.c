@@ -271,16 +271,20 @@ static void parent_said(struct machine *machine, enum handover_type type)
     }
 }
 
+/* What nobody has taken is dropped when all had the time to take it, and in office: then paths go
+ * with it. */
 static void parent_gone(struct machine *machine)
 {
     bool heir = machine->state == MACHINE_HEIR, goes_on = heir || machine->limits.takes_over;
-    act(machine, MACHINE_CLEAR);
-    if (heir)
-        act(machine, MACHINE_SUCCESSION);
     if (goes_on && !heir)
         act(machine, MACHINE_OPEN);
     if (goes_on && !heir && machine->started && !machine->ending)
         take_office(machine);
+    machine->unclear = !machine->started;
+    if (machine->started)
+        act(machine, MACHINE_CLEAR);
+    if (heir)
+        act(machine, MACHINE_SUCCESSION);
     if (!goes_on && !machine->ending) {
         act_because(machine, MACHINE_STOP, MACHINE_BECAUSE_ORPHANED);
         machine->ending = true;
@@ -299,6 +303,8 @@ static void on_started(struct machine *machine)
         return;
     }
     take_office(machine);
+    if (machine->unclear)
+        act(machine, MACHINE_CLEAR);
 }
 
 /* --- both ------------------------------------------------------------------------------------ */

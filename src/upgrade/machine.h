@@ -81,7 +81,7 @@ enum machine_action_kind {
     MACHINE_RECLAIM,     /* serve again, and say so to all who were told otherwise */
     MACHINE_RETIRE,      /* let go of the listeners for good, and stop */
     MACHINE_STOP,        /* stop: reason */
-    MACHINE_CLEAR,       /* the old process lets go of what this one has not taken: drop it too */
+    MACHINE_CLEAR,       /* the old process has let go of what this one has not taken: drop it too */
     MACHINE_SUCCEEDED,   /* report */
     MACHINE_FAILED,      /* report: phase, reason */
     MACHINE_ROLLED_BACK, /* report: reason */
@@ -135,6 +135,7 @@ struct machine {
     bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */
     bool alone;    /* in DRAIN: the new process has ended too */
+    bool unclear;  /* the old process has gone before all services of this one were RUNNING */
     struct machine_action actions[MACHINE_ACTIONS_MAX];
     unsigned first, count;
 };
