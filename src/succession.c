@@ -75,7 +75,11 @@ static void serve(srun_runner *runner)
 
 static void take_office(srun_runner *runner)
 {
+    const struct succession *succession = of(runner);
+    bool orphaned = succession->joined && !machine_has_parent(&succession->machine);
     serve(runner);
+    if (orphaned) /* who would have named this process has died */
+        notify_send(&runner->notify, "MAINPID=%d", (int)getpid());
     notify_send(&runner->notify, "READY=1");
     outcome_look_ready(runner);
     report_office(runner);
