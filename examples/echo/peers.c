@@ -36,8 +36,11 @@ void peers_add(struct peers *peers, int fd, int poller)
     peers->count++;
 }
 
+/* Out of the poller first: while a new generation is being started, for a moment it has a copy of
+ * every descriptor, and the poller would go on to report one that was only closed. */
 static void drop(struct peers *peers, struct peer *peer)
 {
+    epoll_ctl(peer->poller, EPOLL_CTL_DEL, peer->fd, NULL);
     *peer->place = peer->next;
     if (peer->next != NULL)
         peer->next->place = peer->place;
