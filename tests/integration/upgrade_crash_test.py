@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The new process dies after it has taken over, while the old one could serve again."""
+import os
+import signal
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+from endure import SLOW, clients, full, server, spread, tell  # noqa: E402
+from support import Suite, check, equal  # noqa: E402
+
+suite = Suite("upgrade_crash")
+CLIENTS = 16
+MOMENTS = full((0.0, 0.01, 0.1, 0.3, 1.2), (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
+                                            1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.5))
+PROBATION = full("10m", "10s")  # a slow machine must not be too late for it
+
+
+def crash(served, load, delay):
+    """(ms for which nobody answered, requests lost)"""
+    since = served.mark_now()
+    served.ask()
+    new = int(served.wait_for(r"msg=upgraded .*new_pid=(\d+)", since=since).group(1))
+    threading.Event().wait(delay)  # not for anything: this is the moment
+    before = load.measure()
+    os.kill(new, signal.SIGKILL)
+    served.wait_for('msg="rolled back"', since=since)
+    load.answers(50)
+    after = load.measure()
+    equal(after["pid"], served.pid, "who answers")
+    equal(served.served_by(), served.pid, "whom the PID file names")
+    return after["gap_us"] / 1000, after["lost"] - before["lost"]
+
+
+@suite.test
+def the_old_process_serves_again_at_once(folder):
+    gaps, lost = [], []
+    with server(folder, probation=PROBATION) as served:
+        with clients(served.address(), count=CLIENTS, kept=CLIENTS // 2) as load:
+            load.answers(100)
+            for delay in MOMENTS:
+                gap, cut = crash(served, load, delay)
+                gaps.append(gap)
+                lost.append(cut)
+                check(cut <= CLIENTS, f"{cut} requests lost of {CLIENTS} clients")
+            tell("nobody answered for, ms", spread(gaps))
+            tell("requests lost in each crash", spread(lost))
+            check(max(gaps) < 3000 * SLOW, f"nobody answered for {max(gaps):.0f} ms")
+            served.upgrade()
+            load.answers(50)
+            load.end(lost=CLIENTS * len(MOMENTS))
+        served.complains()
+        equal(served.stop(), 0, "exit code")
+
+
+@suite.test
+def a_crash_right_at_the_switch_is_one_too(folder):
+    times, gaps = full(5, 40), []
+    with server(folder, probation=PROBATION) as served:
+        with clients(served.address(), count=CLIENTS, kept=CLIENTS // 2) as load:
+            load.answers(100)
+            for i in range(times):
+                since = served.mark_now()
+                served.ask()
+                pid = 0
+                while pid in (0, served.pid):  # the PID file is written at the switch
+                    pid = served.served_by()
+                load.measure()
+                os.kill(pid, signal.SIGKILL)
+                served.wait_for('msg="(rolled back|upgrade failed)"', since=since)
+                load.answers(20)
+                after = load.measure()
+                gaps.append(after["gap_us"] / 1000)
+                equal((after["pid"], served.served_by()), (served.pid, served.pid), f"crash {i}")
+            tell("nobody answered for, ms", spread(gaps))
+            served.upgrade()
+            load.answers(50)
+            load.end(lost=CLIENTS * times)
+        served.complains()
+        equal(served.stop(), 0, "exit code")
+
+
+suite.main()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""The old process is killed at any moment of an upgrade."""
+import os
+import random
+import signal
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+from endure import SLOW, clients, eventually, full, server, spread, tell  # noqa: E402
+from support import LIMIT, Suite, check, equal  # noqa: E402
+
+suite = Suite("upgrade_orphan_moments")
+INIT_MS = 30
+CLIENTS = 12
+ANSWERS_WITHIN = 5.0 * SLOW  # a second, on a machine that has nothing else to do
+
+
+def kill_at(folder, delay):
+    """Kills the old process so long after SIGHUP. How long nobody answered, in ms; or None when
+    that was before the new process had what it needs: then it is gone too, and has said why."""
+    os.mkdir(folder)
+    with server(folder, f"--init-ms={INIT_MS}") as served:
+        with clients(served.address(), count=CLIENTS, kept=CLIENTS // 2, rate=400) as load:
+            load.answers(20)
+            since = served.mark_now()
+            served.ask()
+            threading.Event().wait(delay)  # not for anything: this is the moment
+            load.measure()
+            os.kill(served.pid, signal.SIGKILL)
+            served.wait()
+            eventually(lambda: not served.family() or served.served_by() != served.pid,
+                       "somebody who serves", ANSWERS_WITHIN)
+            joined = any("handed over" in line for line in served.lines[since:])
+            if not served.family():
+                check(not joined, "the new process had everything, and has gone")
+                load.sum()
+                served.finish()
+                return None
+            load.answers(40)
+            after = load.measure()
+            equal(after["pid"], served.served_by(), "who answers, and whom the PID file names")
+            check(joined and after["generation"] == 2, f"generation {after['generation']} serves")
+            served.upgrade(ended=True)
+            load.answers(20)
+            load.end(lost=CLIENTS)  # what the killed process had begun to answer
+        served.complains()
+        os.kill(served.served_by(), signal.SIGTERM)
+        eventually(lambda: not served.family(), "the end of all generations")
+        served.finish()
+        return after["gap_us"] / 1000
+
+
+@suite.test
+def whoever_has_what_it_needs_takes_over_from_a_killed_process(folder):
+    times, gaps, early = full(10, 50), [], 0
+    for i in range(times):
+        # In each tenth of the time from SIGHUP to well after the switch, at random.
+        delay = (i + random.random()) / times * 0.08 * SLOW
+        gap = kill_at(os.path.join(folder, str(i)), delay)
+        if gap is None:
+            early += 1
+        else:
+            gaps.append(gap)
+    check(len(gaps) >= times / 4, f"only {len(gaps)} of {times} moments were late enough")
+    tell("killed old processes", f"{times}, {early} of them before the hand-over; nobody answered "
+         f"for, ms: {spread(gaps)}")
+    check(max(gaps) < ANSWERS_WITHIN * 1000, f"nobody answered for {max(gaps):.0f} ms")
+
+
+suite.main()
