@@ -184,6 +184,10 @@ static void take_message(srun_runner *runner, const struct handover_message *mes
                         (long long)(event.extend_ns / NS_PER_US));
         notify_status(&runner->notify, "upgrading: %s", message->text);
         break;
+    case HANDOVER_AGAIN: /* counts from here on: the clock of a request is its process's */
+        if (!succession->machine.asked)
+            succession->wanted_at = clock_now(&runner->clock);
+        break;
     case HANDOVER_READY:
         if (message->count > 0)
             SRUN_INFO(runner->log, "not taken over", SRUN_UINT("count", message->count),

@@ -22,6 +22,18 @@ def an_idle_upgrade_takes_milliseconds(folder):
         equal(served.stop(), 0, "exit code")
 
 
+@suite.test
+def a_request_that_is_passed_on_counts_from_then(folder):
+    with server(folder, probation="10m") as served:
+        served.upgrade()
+        since = served.mark_now()
+        served.ask(served.pid)  # it drains now, and leaves the upgrade to its successor
+        took = served.taken_over(since)
+        equal(served.generation, 3, "generation")
+        check(took < 30000 * SLOW, f"it took {took} ms")
+        equal(served.stop(), 0, "exit code")
+
+
 def stalls(folder, mib, times):
     """(ms from SIGHUP to serving, ms for which a busy thread stood still), for each upgrade. The
     new generation dies each time, so that the big one serves again."""
