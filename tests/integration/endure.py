@@ -113,13 +113,14 @@ class Server(Process):
         """Whoever serves is told to stop; nothing may be left."""
         os.kill(self.served_by(), signal.SIGTERM)
         code = self.wait()
+        self.complains()
         eventually(lambda: not self.family(), "the end of all generations")
         self.finish()
         check(not os.path.exists(os.path.join(self.folder, PID_FILE)), "the PID file is left")
         return code
 
     def complains(self, *words):
-        """No line holds one of these; nor is there anything of a sanitizer."""
+        """Fails when a line holds one of these, or comes from a sanitizer."""
         words += ("WARNING: ThreadSanitizer", "ERROR: AddressSanitizer", "runtime error:",
                   "ERROR: LeakSanitizer")
         found = [line for line in self.lines if any(word in line for word in words)]

@@ -62,7 +62,7 @@ void leaky_tell_start(const char *name, int argc, char **argv)
     fclose(out);
 }
 
-static void lower_limit(int resource, rlim_t value)
+static void lower_limit(unsigned resource, rlim_t value)
 {
     struct rlimit limit;
     if (getrlimit(resource, &limit) == 0 && limit.rlim_cur > value) {
