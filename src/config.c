@@ -49,7 +49,6 @@ static int check_reserved(const struct srun_config *value, srun_err *err)
         RESERVED(timeouts),
         RESERVED(log),
         RESERVED(signals),
-        RESERVED(upgrade),
         RESERVED(crash),
         {"crash.more", &value->crash.more, sizeof value->crash.more},
         RESERVED(debug),

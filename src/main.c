@@ -4,6 +4,8 @@
  */
 #include "runner.h"
 
+#include "upgrade/anchor.h"
+
 #include <srun/log.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,11 +58,36 @@ static int run_with(srun_runner *runner, srun_setup *setup, void *user)
     return srun_runner_run(runner);
 }
 
+/* Default, code and environment: the file is read when it is too late, by a runner. What is wrong
+ * with them the runner says. */
+static bool wants_anchor(const struct srun_config *code)
+{
+    struct config config;
+    if (config_init(&config, code, NULL) < 0)
+        return false;
+    bool wanted =
+        config_load(&config, NULL, secure_getenv, NULL) == 0 && config.value.upgrade.anchor != 0;
+    config_free(&config);
+    return wanted;
+}
+
+static int become_anchor(void)
+{
+    srun_err err = {0};
+    int code = anchor_run(&err);
+    if (code >= 0)
+        return code;
+    (void)srun_report(&err);
+    return exit_code_of(code);
+}
+
 int srun_main(int argc, char **argv, const struct srun_config *config, srun_setup *setup,
               void *user)
 {
     srun_err err = {0};
     srun_runner *runner = NULL;
+    if (wants_anchor(config) && anchor_is_due())
+        return become_anchor();
     int rc = srun_runner_new(&runner, config, &err);
     if (rc < 0) {
         (void)srun_report(&err);

@@ -203,6 +203,9 @@ static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
     if (rc < 0)
         return rc;
     log_configure(runner->log, value->log.format, value->log.level);
+    if (value->upgrade.anchor != 0 && runner->succession.anchor.pid == 0)
+        SRUN_WARN(runner->log, "there is no anchor",
+                  SRUN_STR("hint", "srun_main makes it, told by the program or by SRUN_ANCHOR"));
     if (value->debug.leaks && !runner->leaks.wanted)
         leaks_begin(&runner->leaks);
     return 0;

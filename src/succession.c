@@ -61,6 +61,13 @@ int succession_drain_fd(srun_runner *runner)
     return fd;
 }
 
+static void tell_anchor(srun_runner *runner)
+{
+    int rc = anchored_serves(&of(runner)->anchor);
+    if (rc < 0)
+        SRUN_WARN(runner->log, "the anchor is not told who serves", SRUN_CODE("error", rc));
+}
+
 static void serve(srun_runner *runner)
 {
     struct succession *succession = of(runner);
@@ -68,6 +75,7 @@ static void serve(srun_runner *runner)
     srun_err err = {0};
     sockets_set_office(&succession->sockets, true);
     sockets_open(&succession->sockets);
+    tell_anchor(runner);
     if (path != NULL && pidfile_write(path, getpid(), &err) < 0)
         SRUN_ERROR(runner->log, "the PID file is not written", SRUN_STR("error", err.text));
     runner->notify.mute = false;
@@ -165,6 +173,7 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     case MACHINE_OPEN:
         sockets_set_office(&succession->sockets, true);
         sockets_open(&succession->sockets);
+        tell_anchor(runner);
         break;
     case MACHINE_TAKE_OFFICE:
         take_office(runner);
@@ -212,6 +221,24 @@ bool succession_turn(srun_runner *runner, int64_t now)
 
 /* --- what happens ---------------------------------------------------------------------------- */
 
+/* Who counts on this very process, or who would not learn of the next one. */
+static const char *watched_by(const srun_runner *runner)
+{
+    const struct anchored *anchor = &runner->succession.anchor;
+    if (anchor->pid != 0)
+        return anchored_hears(anchor)
+                   ? NULL
+                   : "this process gave up the right to signal its anchor, which would not learn"
+                     " of the next generation";
+    if (runner->config.value.upgrade.supervised != 0)
+        return "SRUN_SUPERVISED: somebody counts on this very process; SRUN_ANCHOR=true leaves"
+               " one in place";
+    if (getpid() == 1)
+        return "this process is PID 1: its end would end the container; SRUN_ANCHOR=true leaves"
+               " a small process in its place";
+    return NULL;
+}
+
 /* What stands in the way of every upgrade of this process, or NULL. */
 static const char *obstacle(const srun_runner *runner)
 {
@@ -220,10 +247,8 @@ static const char *obstacle(const srun_runner *runner)
         return "a test does not upgrade";
     if (config->upgrade.disabled != 0)
         return "upgrades are disabled";
-    if (config->upgrade.supervised != 0)
-        return "SRUN_SUPERVISED: somebody counts on this very process";
-    if (getpid() == 1)
-        return "this process is PID 1: its end would end the container";
+    if (watched_by(runner) != NULL)
+        return watched_by(runner);
     if (runner->succession.unknown.code < 0)
         return runner->succession.unknown.text;
     if (runner->succession.origin.binary == NULL)
@@ -326,7 +351,11 @@ int succession_begin(srun_runner *runner, srun_err *err)
     if (origin_take(&succession->origin, &runner->signals.mask_before, &succession->unknown) < 0)
         SRUN_DEBUG(runner->log, "no upgrade will be possible",
                    SRUN_STR("why", succession->unknown.text));
-    return join_family(runner, err);
+    int rc = anchored_begin(&succession->anchor, err);
+    rc = rc < 0 ? rc : join_family(runner, err);
+    if (rc == 0 && !succession->joined)
+        tell_anchor(runner);
+    return rc;
 }
 
 static void adopt_activated(void *arg, int fd, const char *name, unsigned index)
@@ -340,7 +369,8 @@ static void adopt_activated(void *arg, int fd, const char *name, unsigned index)
 static void take_activated(srun_runner *runner)
 {
     unsigned strange = 0;
-    int count = activation_take(adopt_activated, &of(runner)->sockets, &strange);
+    int count =
+        activation_take(of(runner)->anchor.pid, adopt_activated, &of(runner)->sockets, &strange);
     if (count < 0 || strange > 0)
         SRUN_WARN(runner->log, "not all sockets of the service manager can be used",
                   SRUN_INT("usable", count < 0 ? 0 : count), SRUN_UINT("unusable", strange));
@@ -383,6 +413,7 @@ void succession_destroy(srun_runner *runner)
     peer_forget(runner);
     sockets_destroy(&succession->sockets);
     origin_free(&succession->origin);
+    anchored_end(&succession->anchor);
     if (drain_fd >= 0)
         (void)close(drain_fd);
 }

@@ -9,6 +9,7 @@
 
 #include "base/inbox.h"
 #include "base/pool.h"
+#include "upgrade/anchored.h"
 #include "upgrade/machine.h"
 #include "upgrade/origin.h"
 #include "upgrade/sockets.h"
@@ -21,6 +22,7 @@ struct succession {
     struct machine machine;
     struct sockets sockets; /* any thread */
     struct origin origin;
+    struct anchored anchor;
     srun_err unknown;  /* why the origin is not known: then there is no upgrade */
     bool joined;       /* started by an older generation */
     bool told_manager; /* RELOADING=1: it waits for an answer */

@@ -60,7 +60,8 @@ struct srun_config {
         srun_orphan orphan;   /* when the old process dies before its successor serves [takeover] */
         int any_binary;       /* 1: also a file that others may write to */
         int no_probation;     /* 1: probation_ms is 0 */
-        int reserved;
+        int anchor;           /* 1: srun_main leaves a small first process in place, for who watches
+                                 one pid [0] SRUN_ANCHOR */
         int64_t start_ms;     /* from the start of the new process to all its services RUNNING; each
                                  srun_extend_ms there counts, up to tenfold [60000] */
         int64_t handshake_ms; /* each step of the hand-over, and from SIGTERM to SIGKILL [5000] */

@@ -78,6 +78,39 @@ int proc_list_has(const struct proc_list *list, int number)
            bsearch(&number, list->numbers, list->count, sizeof number, ascending) != NULL;
 }
 
+/* The name in /proc/PID/stat may hold anything, so what counts stands behind the last bracket:
+ * "12 (na) me) S 11 ...". 0: it has ended, or has no parent that is seen from here. */
+static int parent_of(int pid)
+{
+    char path[64], text[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && strlen(name_end) > 4 ? (int)strtol(name_end + 4, NULL, 10) : 0;
+}
+
+bool proc_is_below(int pid, int ancestor)
+{
+    enum { DEPTH_MAX = 64, TRIES = 8 };
+    /* One that ends on the way leaves its children to another: then again from the start. */
+    for (int try = 0; try < TRIES; try++) {
+        int at = parent_of(pid);
+        for (int depth = 0; at > 1 && at != ancestor && depth < DEPTH_MAX; depth++)
+            at = parent_of(at);
+        if (at == ancestor && ancestor > 0)
+            return true;
+        if (at == 1)
+            return false;
+    }
+    return false;
+}
+
 void proc_descriptor_name(int fd, char *out, size_t size)
 {
     char path[64];

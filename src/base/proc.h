@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kernel says of this process: its descriptors and its threads. Threads: any.
+ * What the kernel says of this process: its descriptors, its threads, its ancestors. Threads: any.
  */
 #ifndef BASE_PROC_H
 #define BASE_PROC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct proc_list {
@@ -22,6 +23,9 @@ void proc_list_free(struct proc_list *list);
 void proc_wait_a_moment(void);
 
 int proc_list_has(const struct proc_list *list, int number);
+
+/* Was this process started by the other one, or by one that was? False also when it has ended. */
+bool proc_is_below(int pid, int ancestor);
 
 /* What a descriptor is ("socket:[123]"), or the name of a thread; "?" when it has gone. */
 void proc_descriptor_name(int fd, char *out, size_t size);

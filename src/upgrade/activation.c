@@ -87,8 +87,8 @@ static int take_all(int count, const char *names,
     return taken;
 }
 
-static int take_for_us(void (*take)(void *arg, int fd, const char *name, unsigned index), void *arg,
-                       unsigned *strange)
+static int take_for_us(int also, void (*take)(void *arg, int fd, const char *name, unsigned index),
+                       void *arg, unsigned *strange)
 {
     const char *pid_text = secure_getenv("LISTEN_PID");
     const char *count_text = secure_getenv("LISTEN_FDS");
@@ -99,16 +99,16 @@ static int take_for_us(void (*take)(void *arg, int fd, const char *name, unsigne
     long count = parse_decimal(count_text);
     if (pid <= 0 || count < 0 || count > ACTIVATION_MAX)
         return -EINVAL;
-    if (pid != getpid()) /* meant for a process that started us */
+    if (pid != getpid() && pid != also) /* meant for a process that started us */
         return 0;
     return take_all((int)count, names != NULL ? names : "", take, arg, strange);
 }
 
-int activation_take(void (*take)(void *arg, int fd, const char *name, unsigned index), void *arg,
-                    unsigned *strange)
+int activation_take(int also, void (*take)(void *arg, int fd, const char *name, unsigned index),
+                    void *arg, unsigned *strange)
 {
     *strange = 0;
-    int taken = take_for_us(take, arg, strange);
+    int taken = take_for_us(also, take, arg, strange);
     (void)unsetenv("LISTEN_PID"); /* fails for malformed names only */
     (void)unsetenv("LISTEN_FDS");
     (void)unsetenv("LISTEN_FDNAMES");

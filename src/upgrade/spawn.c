@@ -21,6 +21,15 @@
 #define SPAN_DIGITS 16
 #define VARIABLE_MAX 160
 
+/* What differs between the starts. */
+struct plan {
+    const struct origin *origin;
+    const char *binary;
+    char **variables;
+    int channel;          /* -1: none, and every descriptor stays */
+    uint64_t blocked_too; /* beside those of the boot */
+};
+
 /* --- what the child is told ------------------------------------------------------------------ */
 
 static bool is_hex(const char *text, size_t digits)
@@ -56,15 +65,12 @@ static char **environment(const struct spawn_request *request, char own[VARIABLE
     return list;
 }
 
-/* Blocked at boot, and SIGHUP: until the child can take it, one that comes waits instead of
- * killing it. */
 static void fill_mask(sigset_t *set, uint64_t blocked)
 {
     (void)sigemptyset(set);
     for (int signo = 1; signo <= 64; signo++)
         if ((blocked >> (signo - 1) & 1) != 0)
             (void)sigaddset(set, signo); /* refused for the C library's own */
-    (void)sigaddset(set, SIGHUP);
 }
 
 static void fill_defaults(sigset_t *set, uint64_t ignored)
@@ -75,10 +81,11 @@ static void fill_defaults(sigset_t *set, uint64_t ignored)
             (void)sigdelset(set, signo);
 }
 
-static int set_attributes(posix_spawnattr_t *attributes, const struct handover_boot *boot)
+static int set_attributes(posix_spawnattr_t *attributes, const struct plan *plan)
 {
     sigset_t set;
-    fill_mask(&set, boot->blocked);
+    const struct handover_boot *boot = &plan->origin->boot;
+    fill_mask(&set, boot->blocked | plan->blocked_too);
     int rc = posix_spawnattr_setsigmask(attributes, &set);
     fill_defaults(&set, boot->ignored);
     if (rc == 0)
@@ -112,11 +119,12 @@ static int add_folder(posix_spawn_file_actions_t *actions, const struct origin *
 
 /* The folder goes first: its descriptor may be number 3. Of the channel dup2 makes number 3 also
  * when it is that already, and then clears its close-on-exec flag (glibc since 2.29). */
-static int set_actions(posix_spawn_file_actions_t *actions, const struct spawn_request *request)
+static int set_actions(posix_spawn_file_actions_t *actions, const struct plan *plan)
 {
-    int rc = add_folder(actions, request->origin);
-    if (rc == 0)
-        rc = -posix_spawn_file_actions_adddup2(actions, request->channel, SPAWN_CHANNEL_FD);
+    int rc = add_folder(actions, plan->origin);
+    if (rc < 0 || plan->channel < 0)
+        return rc;
+    rc = -posix_spawn_file_actions_adddup2(actions, plan->channel, SPAWN_CHANNEL_FD);
     if (rc == 0)
         rc = -posix_spawn_file_actions_addclosefrom_np(actions, SPAWN_CHANNEL_FD + 1);
     return rc;
@@ -124,23 +132,19 @@ static int set_actions(posix_spawn_file_actions_t *actions, const struct spawn_r
 
 /* --- the start ------------------------------------------------------------------------------- */
 
-static int start_with(const struct spawn_request *request, posix_spawn_file_actions_t *actions,
+static int start_with(const struct plan *plan, posix_spawn_file_actions_t *actions,
                       posix_spawnattr_t *attributes, int *pid)
 {
-    char own[VARIABLE_MAX];
-    int rc = set_actions(actions, request);
+    int rc = set_actions(actions, plan);
     if (rc == 0)
-        rc = set_attributes(attributes, &request->origin->boot);
+        rc = set_attributes(attributes, plan);
     if (rc < 0)
         return rc;
-    auto_free char **variables = environment(request, own);
-    if (variables == NULL)
-        return -ENOMEM;
-    return -posix_spawn(pid, request->binary, actions, attributes, request->origin->argv,
-                        variables);
+    return -posix_spawn(pid, plan->binary, actions, attributes, plan->origin->argv,
+                        plan->variables);
 }
 
-static int start(const struct spawn_request *request, int *pid)
+static int start(const struct plan *plan, int *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -149,7 +153,7 @@ static int start(const struct spawn_request *request, int *pid)
         return rc;
     rc = -posix_spawnattr_init(&attributes);
     if (rc == 0) {
-        rc = start_with(request, &actions, &attributes, pid);
+        rc = start_with(plan, &actions, &attributes, pid);
         (void)posix_spawnattr_destroy(&attributes);
     }
     (void)posix_spawn_file_actions_destroy(&actions);
@@ -170,7 +174,7 @@ static const char *exec_reason(const char *binary, int rc)
     return srun_strerror(rc);
 }
 
-static void end_child(int pid)
+void spawn_end(int pid)
 {
     int status;
     (void)kill(pid, SIGKILL);
@@ -178,19 +182,44 @@ static void end_child(int pid)
     }
 }
 
+static int start_or_say_why(const struct plan *plan, int *pid, srun_err *err)
+{
+    int rc = start(plan, pid);
+    return rc < 0 ? srun_fail(err, rc, "cannot start %s: %s", plan->binary,
+                              exec_reason(plan->binary, rc))
+                  : 0;
+}
+
+int spawn_first(const struct origin *origin, const char *binary, char **variables, int *pid,
+                srun_err *err)
+{
+    const struct plan plan = {
+        .origin = origin, .binary = binary, .variables = variables, .channel = -1};
+    return start_or_say_why(&plan, pid, err);
+}
+
 int spawn_process(const struct spawn_request *request, int *pid, int *pidfd, srun_err *err)
 {
+    char own[VARIABLE_MAX];
     int child = -1;
     if (request->binary == NULL)
         return srun_fail(err, -ENOENT, "cannot start the new process: its file is not known");
-    int rc = start(request, &child);
+    auto_free char **variables = environment(request, own);
+    if (variables == NULL)
+        return srun_fail(err, -ENOMEM, "cannot start %s: out of memory", request->binary);
+    /* Until the child can take SIGHUP, one that comes waits instead of killing it. */
+    const struct plan plan = {.origin = request->origin,
+                              .binary = request->binary,
+                              .variables = variables,
+                              .channel = request->channel,
+                              .blocked_too = UINT64_C(1) << (SIGHUP - 1)};
+    int rc = start_or_say_why(&plan, &child, err);
     if (rc < 0)
-        return srun_fail(err, rc, "cannot start %s: %s", request->binary,
-                         exec_reason(request->binary, rc));
+        return rc;
     int fd = spawn_pidfd(child);
     if (fd < 0) {
         if (fd != -ESRCH) /* which says: ended, and reaped by somebody else */
-            end_child(child);
+            spawn_end(child);
         return srun_fail(err, fd, "cannot watch the new process: %s", srun_strerror(fd));
     }
     *pid = child;

@@ -31,6 +31,11 @@ struct spawn_request {
  * EAGAIN, ENOMEM, EMFILE, ...) with a text; then no child is left. */
 int spawn_process(const struct spawn_request *request, int *pid, int *pidfd, srun_err *err);
 
+/* The same start for a first process: its environment is given, every descriptor goes with it, and
+ * only what was blocked at boot is blocked. */
+int spawn_first(const struct origin *origin, const char *binary, char **variables, int *pid,
+                srun_err *err);
+
 /* What SRUN_HANDOVER says. 0, -ENOENT: not there, or not to be believed, because exec gave this
  * process more rights than its starter has (AT_SECURE: set-id bits, file capabilities); -EINVAL.
  * Removes it from the environment in any case, so that no process of ours sees it. Before any other
@@ -48,6 +53,9 @@ int spawn_signal(int pidfd, int signo);
 /* After the pidfd became readable (else it waits): takes the child's status and words it: "exited
  * with 1", "killed by SIGSEGV", "has gone" (somebody else took its status). */
 void spawn_reap(int pidfd, char *out, size_t size);
+
+/* Kills a child that nobody watches, and takes its status. */
+void spawn_end(int pid);
 
 /* A pidfd of any process, or a negative errno. Close-on-exec. */
 int spawn_pidfd(int pid);

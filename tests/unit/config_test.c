@@ -306,7 +306,6 @@ START_TEST(refuses_what_is_out_of_range_in_the_code)
             {SRUN_CONFIG(.log.fd_plus_one = -1), "config.log.fd_plus_one: -1"},
             {SRUN_CONFIG(.log.reserved = {1}), "config.log.reserved is not zero"},
             {SRUN_CONFIG(.signals.reserved = {1}), "config.signals.reserved is not zero"},
-            {SRUN_CONFIG(.upgrade.reserved = 1), "config.upgrade.reserved is not zero"},
             {SRUN_CONFIG(.crash.reserved = 1), "config.crash.reserved is not zero"},
             {SRUN_CONFIG(.upgrade.more = {&env_name}), "config.upgrade.more is not zero"},
             {SRUN_CONFIG(.crash.more = &env_name), "config.crash.more is not zero"},
