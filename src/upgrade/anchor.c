@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -172,8 +173,12 @@ static bool has_it_already(const struct generation *generation, int signo, const
 static void forward(struct anchor *anchor, int signo, const siginfo_t *info)
 {
     const struct generation *generation = addressee(anchor);
-    if (generation != NULL && !has_it_already(generation, signo, info))
-        (void)spawn_signal(generation->pidfd, signo); /* fails when it has ended meanwhile */
+    if (generation == NULL || has_it_already(generation, signo, info))
+        return;
+    siginfo_t same = {.si_signo = signo, .si_code = SI_QUEUE};
+    same.si_pid = info->si_pid; /* who really sent it, for the log */
+    same.si_uid = info->si_uid;
+    (void)pidfd_send_signal(generation->pidfd, signo, &same, 0); /* it may have ended meanwhile */
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@
  *   hang:cpu|mutex|read|sleep      for ever
  *   read-until-interrupted         a read that takes EINTR for an answer
  *   crash:segv|abort|overflow      what the name says
- *   fork sigpipe leak              see the functions
+ *   fork stranger sigpipe leak     see the functions
  */
 #include "steps.h"
 
@@ -278,6 +278,29 @@ static int step_fork(struct call *call)
     return MORE;
 }
 
+/* A process that outlives its parent, which is nobody's generation, until it is killed. */
+static int step_stranger(struct call *call)
+{
+    int ends[2];
+    pid_t stranger = 0;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t child = fork();
+    if (child == 0) {
+        stranger = fork();
+        while (stranger == 0)
+            (void)pause();
+        _exit(write(ends[1], &stranger, sizeof stranger) == sizeof stranger ? 0 : 1);
+    }
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    ssize_t got = read(ends[0], &stranger, sizeof stranger);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    SRUN_INFO(srun_context_log(call->ctx), "stranger", SRUN_INT("pid", got > 0 ? stranger : -1));
+    return MORE;
+}
+
 static int step_sigpipe(struct call *call)
 {
     int ends[2];
@@ -312,7 +335,7 @@ static const struct {
     {"if", step_if},           {"gate", step_gate},       {"touch", step_touch},
     {"say", step_say},         {"hang", step_hang},       {"request", step_request},
     {"fork", step_fork},       {"crash", step_crash},     {"read-until-interrupted", step_read},
-    {"sigpipe", step_sigpipe}, {"leak", step_leak},
+    {"sigpipe", step_sigpipe}, {"leak", step_leak},       {"stranger", step_stranger},
 };
 
 static int do_one(char *step, struct call *call)
