@@ -25,7 +25,8 @@ typedef int srun_setup(srun_runner *runner, void *user, srun_err *err);
 
 /* Everything in one call: new, setup, parse, run, free. Returns the exit code for main, which is to
  * end the process: signals stay blocked, so that a repeated one does not kill it on its way out.
- * Threads: main. */
+ * With upgrade.anchor it first starts the program once more and stays, see docs/anchor.md: then call
+ * it before any thread exists. Threads: main. */
 SRUN_API int srun_main(int argc, char **argv, const struct srun_config *config, srun_setup *setup,
                        void *user);
 
