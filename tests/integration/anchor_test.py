@@ -138,8 +138,7 @@ def an_upgrade_that_fails_leaves_the_old_one_in_office(folder):
         first = only_generation(process)
         os.unlink(os.path.join(folder, "good"))
         process.signal(signal.SIGHUP)
-        process.wait_for('msg="upgrade failed"')
-        process.wait_for("msg=stopped ")  # by generation 2
+        await_end(int(process.wait_for(r'msg="upgrade failed" .*new_pid=(\d+)').group(1)))
         equal(only_generation(process), first, "who is left")
         stop(process)
 
@@ -277,35 +276,30 @@ def the_program_goes_on_without_its_anchor(folder):
 
 @contextlib.contextmanager
 def on_a_terminal(folder):
+    """The process, as the leader of a terminal's session, and what is typed there."""
     master, slave = os.openpty()
-    try:
-        with anchored(folder, f"a {STEADY}",
-                      before=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0)) as process:
-            os.close(slave)
-            slave = -1
+    with open(master, "wb", buffering=0) as keyboard:
+        with open(slave, "rb", buffering=0) as terminal:
+            process = anchored(folder, f"a {STEADY}", before=lambda: fcntl.ioctl(
+                terminal.fileno(), termios.TIOCSCTTY, 0))
+        with process:
             process.wait_for("msg=started ")
-            yield process, os.fdopen(os.dup(master), "wb", buffering=0), master
-    finally:
-        for fd in (master, slave):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+            yield process, keyboard
 
 
 @suite.test
 def what_the_terminal_sends_to_all_is_not_sent_twice(folder):
     for key in (b"\x03", b"\x1c"):
-        with on_a_terminal(folder) as (process, keyboard, _):
-            with keyboard:
-                keyboard.write(key)
-                equal(process.finish(), 0, "exit code")
-                equal(with_message(process, "forced"), [], "forced ends")
+        with on_a_terminal(folder) as (process, keyboard):
+            keyboard.write(key)
+            equal(process.finish(), 0, "exit code")
+            equal(with_message(process, "forced"), [], "forced ends")
 
 
 @suite.test
 def a_lost_terminal_stops_it(folder):
-    with on_a_terminal(folder) as (process, keyboard, master):
+    with on_a_terminal(folder) as (process, keyboard):
         keyboard.close()
-        os.close(master)
         equal(process.finish(), 0, "exit code")
         equal(only(process, "stopped")["why"], "SIGHUP: the terminal has gone")
 
