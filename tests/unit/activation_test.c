@@ -47,7 +47,7 @@ static int activate(const char *pid, const char *fds, const char *names, struct 
         if (values[i] != NULL)
             EXPECT(setenv(variables[i], values[i], 1) == 0);
     *haul = (struct haul){0};
-    int rc = activation_take(take, haul, strange);
+    int rc = activation_take(0, take, haul, strange);
     for (int i = 0; i < 3; i++)
         EXPECT(getenv(variables[i]) == NULL);
     return rc;
