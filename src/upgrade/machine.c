@@ -280,8 +280,8 @@ static void parent_gone(struct machine *machine)
         act(machine, MACHINE_OPEN);
     if (goes_on && !heir && machine->started && !machine->ending)
         take_office(machine);
-    machine->unclear = !machine->started;
-    if (machine->started)
+    machine->unclear = goes_on && !machine->started;
+    if (goes_on && machine->started)
         act(machine, MACHINE_CLEAR);
     if (heir)
         act(machine, MACHINE_SUCCESSION);

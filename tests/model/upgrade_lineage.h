@@ -20,6 +20,7 @@ struct facts {
     unsigned char alive;
     unsigned char mad;    /* no machine: says anything at any time */
     unsigned char joined; /* has a parent, and has not let go of it */
+    unsigned char orphan; /* has lost its parent before it was started */
     unsigned char hello, handed;
     unsigned char started, ending, ended;
     unsigned char obeys;  /* was told to stop by an action or SIGTERM, and has not begun to */

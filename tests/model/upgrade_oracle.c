@@ -153,7 +153,10 @@ void oracle_took(struct lineage *l, unsigned p, const struct machine_action *a)
         took_role(l, p, a->kind);
         break;
     case MACHINE_CLEAR:
-        must(l, p, f->joined, "CLEAR without an old process");
+        must(l, p, f->joined || f->orphan, "CLEAR without an old process");
+        must(l, p, f->started, "CLEAR although a service may still ask for a listener");
+        must(l, p, f->office || f->ending, "CLEAR out of office: paths would be left");
+        f->orphan = 0;
         break;
     case MACHINE_SUCCEEDED:
     case MACHINE_FAILED:
@@ -166,6 +169,7 @@ void oracle_took(struct lineage *l, unsigned p, const struct machine_action *a)
         break;
     case MACHINE_FORGET:
         must(l, p, !f->peer || f->gone, "FORGETs a process that has not ended");
+        f->orphan = f->joined && !f->started;
         f->peer = f->gone = f->joined = f->unread = 0;
         break;
     }
