@@ -260,10 +260,12 @@ void succession_ask(srun_runner *runner, const char *why)
 {
     const char *reason = obstacle(runner);
     report_asked(runner, why);
-    if (reason != NULL)
+    if (reason != NULL) {
         report_refusal(runner, reason);
-    else
-        peer_feed_kind(runner, MACHINE_ASKED);
+        return;
+    }
+    peer_feed_kind(runner, MACHINE_ASKED);
+    (void)succession_turn(runner, clock_now(&runner->clock)); /* more may follow at once */
 }
 
 void succession_take(srun_runner *runner, struct inbox_item *item)

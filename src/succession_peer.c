@@ -230,6 +230,7 @@ void succession_read(srun_runner *runner)
             note_garbage(runner, rc);
         else if (rc != -EPROTONOSUPPORT)
             return;
+        (void)succession_turn(runner, clock_now(&runner->clock));
     }
 }
 
@@ -238,7 +239,9 @@ void succession_peer_ended(srun_runner *runner)
     struct succession *succession = of(runner);
     if (succession->peer_fd < 0)
         return;
-    succession_read(runner); /* its last words come first */
+    succession_read(runner); /* its last words come first, and may be the end */
+    if (succession->peer_fd < 0)
+        return;
     fd_poller_remove(runner->poller, succession->peer_fd);
     if (machine_has_child(&succession->machine)) {
         char how[64];
