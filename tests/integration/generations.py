@@ -250,10 +250,11 @@ class Hold:
 
 
 class Family:
-    """All generations of one server. orders: (place, action) for the first; env: variables."""
+    """All generations of one server. orders: (place, action) for the first; env: variables;
+    named_elsewhere: its pids are those of another name space."""
 
     def __init__(self, folder, orders=(), binary=PROGRAM, argv=None, probation="50ms",
-                 handshake=LONG, start=LONG, env=None):
+                 handshake=LONG, start=LONG, env=None, named_elsewhere=False):
         self.folder = folder
         self.numbers = itertools.count(1)
         self.open = []
@@ -275,6 +276,7 @@ class Family:
             "SRUN_UPGRADE_START": start, "SRUN_UPGRADE_ANY_BINARY": "1",
             "SRUN_PID_FILE": self.pid_file, "NOTIFY_SOCKET": self.manager.path, **(env or {})})
         self._mark = 0
+        self._named_elsewhere = named_elsewhere
         self._helpers = []
 
     def __enter__(self):
@@ -285,7 +287,7 @@ class Family:
             self.manager.main_pid = self.first
             self.port = int(self.wait(r"address=tcp://127.0.0.1:(\d+)", since=0).group(1))
             eventually(lambda: "READY=1" in self.manager.texts, "the manager hears no READY=1")
-            self.usual = descriptors(self.first)
+            self.usual = None if self._named_elsewhere else descriptors(self.first)
             self.watch = Watch({"tcp": self.address, "unix": self.path})
             self.watch.wait(self.first)
         except BaseException as error:
@@ -401,6 +403,10 @@ class Family:
             found, status = os.waitpid(pid, os.WNOHANG)
             return os.waitstatus_to_exitcode(status) if found else None
         return None
+
+    def outside(self):
+        """The pid of the first process, if it is the only child of the one that was started."""
+        return children(self.process.pid).pop()
 
     def limit_descriptors(self, pid, more):
         """The process may have so many more than it has. To be undone by free_descriptors."""
