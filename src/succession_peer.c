@@ -234,6 +234,17 @@ void succession_read(srun_runner *runner)
     }
 }
 
+/* How it ended, for people. When this process ends too, an anchor needs the status as well, and
+ * gets it with what we leave behind: the new process may have been the last one in office. */
+static void take_end(srun_runner *runner, char *out, size_t size)
+{
+    const struct succession *succession = of(runner);
+    if (succession->anchor.pid != 0 && succession->machine.ending)
+        spawn_look(succession->peer_fd, out, size);
+    else
+        spawn_reap(succession->peer_fd, out, size);
+}
+
 void succession_peer_ended(srun_runner *runner)
 {
     struct succession *succession = of(runner);
@@ -245,7 +256,7 @@ void succession_peer_ended(srun_runner *runner)
     fd_poller_remove(runner->poller, succession->peer_fd);
     if (machine_has_child(&succession->machine)) {
         char how[64];
-        spawn_reap(succession->peer_fd, how, sizeof how);
+        take_end(runner, how, sizeof how);
         (void)snprintf(succession->peer_text, sizeof succession->peer_text, "pid %d %s",
                        succession->peer_pid, how);
     }

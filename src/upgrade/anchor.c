@@ -150,9 +150,7 @@ static void drop_reaped(struct anchor *anchor)
 {
     for (unsigned i = anchor->count; i > 0; i--) {
         struct generation *generation = &anchor->list[i - 1];
-        siginfo_t info;
-        if (has_ended(generation) &&
-            waitid(P_PIDFD, (id_t)generation->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        if (spawn_signal(generation->pidfd, 0) == -ESRCH)
             drop(anchor, generation);
     }
 }

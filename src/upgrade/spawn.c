@@ -301,12 +301,12 @@ int spawn_signal(int pidfd, int signo)
     return pidfd_send_signal(pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
-void spawn_reap(int pidfd, char *out, size_t size)
+static void word_end(int pidfd, int options, char *out, size_t size)
 {
     siginfo_t info = {0};
     int rc;
     do
-        rc = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+        rc = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | options);
     while (rc < 0 && errno == EINTR);
     const char *name = rc == 0 ? sigabbrev_np(info.si_status) : NULL;
     if (rc < 0)
@@ -317,4 +317,14 @@ void spawn_reap(int pidfd, char *out, size_t size)
         (void)snprintf(out, size, "killed by SIG%s", name);
     else
         (void)snprintf(out, size, "killed by signal %d", info.si_status);
+}
+
+void spawn_reap(int pidfd, char *out, size_t size)
+{
+    word_end(pidfd, 0, out, size);
+}
+
+void spawn_look(int pidfd, char *out, size_t size)
+{
+    word_end(pidfd, WNOWAIT, out, size);
 }

@@ -54,6 +54,9 @@ int spawn_signal(int pidfd, int signo);
  * with 1", "killed by SIGSEGV", "has gone" (somebody else took its status). */
 void spawn_reap(int pidfd, char *out, size_t size);
 
+/* The same, but leaves the status to be taken: by whoever inherits our children. */
+void spawn_look(int pidfd, char *out, size_t size);
+
 /* Kills a child that nobody watches, and takes its status. */
 void spawn_end(int pid);
 

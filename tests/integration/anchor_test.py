@@ -193,6 +193,26 @@ def an_orphan_that_ends_does_not_hide_why(folder):
 
 
 @suite.test
+def the_exit_code_is_that_of_the_new_one_though_the_old_one_ends_later(folder):
+    with anchored(folder, f"a {STEADY} stop=gate:go", **LONG) as process:
+        process.wait_for("msg=started ")
+        first = only_generation(process)
+        process.signal(signal.SIGHUP)
+        process.wait_for("msg=upgraded ")
+        process.wait_for('msg="took over"')
+        second = [pid for pid in generations(process) if pid != first][0]
+        process.signal(signal.SIGTERM)
+        stop_entered = process.wait_for("msg=enter logger_scope=a phase=stop")
+        process.wait_for("msg=enter logger_scope=a phase=stop", since=1 + process.lines.index(
+            stop_entered.string))
+        os.kill(second, signal.SIGKILL)
+        await_end(second)
+        process.signal(signal.SIGWINCH)  # the anchor looks around
+        open_gate(folder, "go")
+        equal(process.finish(), -signal.SIGKILL, "exit code")
+
+
+@suite.test
 def signals_reach_the_one_in_office_with_their_sender(folder):
     for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         with anchored(folder, f"a {STEADY}", **LONG) as process:
