@@ -59,12 +59,13 @@ static struct generation *find(struct anchor *anchor, int pid)
     return NULL;
 }
 
-static int add(struct anchor *anchor, int pid)
+static int add(struct anchor *anchor, int pid, struct generation **out)
 {
     int fd = anchor->count < GENERATIONS_MAX ? spawn_pidfd(pid) : -ENOSPC;
     if (fd < 0)
         return fd;
-    anchor->list[anchor->count++] = (struct generation){.pid = pid, .pidfd = fd};
+    *out = &anchor->list[anchor->count++];
+    **out = (struct generation){.pid = pid, .pidfd = fd};
     return 0;
 }
 
@@ -98,12 +99,13 @@ static void learn(struct anchor *anchor, int signo, const siginfo_t *info)
     /* SI_USER: the kernel itself filled in the sender. */
     if (info->si_code != SI_USER || !proc_is_below(info->si_pid, getpid()))
         return;
-    if (find(anchor, info->si_pid) == NULL && add(anchor, info->si_pid) < 0)
+    struct generation *generation = find(anchor, info->si_pid);
+    if (generation == NULL && add(anchor, info->si_pid, &generation) < 0)
         return;
     anchor->heard = true;
     if (signo != ANCHORED_SERVES)
         return;
-    find(anchor, info->si_pid)->served = true;
+    generation->served = true;
     anchor->in_office = info->si_pid;
 }
 
@@ -251,6 +253,7 @@ static const char *program_file(const struct origin *origin)
 static int start_first(struct anchor *anchor, const sigset_t *before, srun_err *err)
 {
     char own[48];
+    struct generation *first;
     struct origin origin;
     int pid = 0;
     int rc = origin_take(&origin, before, err);
@@ -263,7 +266,7 @@ static int start_first(struct anchor *anchor, const sigset_t *before, srun_err *
     if (rc < 0)
         return rc;
     closefrom(STDERR_FILENO + 1); /* what came with exec is the generation's alone */
-    rc = add(anchor, pid);
+    rc = add(anchor, pid, &first);
     if (rc == 0)
         return 0;
     spawn_end(pid);
