@@ -16,7 +16,7 @@ import statistics
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, parse_line
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
 
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
@@ -46,7 +46,7 @@ def spread(values):
 
 
 def tell(name, text):
-    """A figure, on stdout, which is shown with SRUN_TEST_FULL=1 or when a suite fails."""
+    """A figure: ctest shows it with -V, or when the suite fails."""
     print(f"    {name}: {text}", flush=True)
 
 
@@ -201,8 +201,3 @@ def time_of(record):
     whole, fraction = text.rstrip("Z").split(".")
     return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone + \
         float("0." + fraction)
-
-
-def line_of(text):
-    """A log record from its line."""
-    return parse_line(text) or {}
