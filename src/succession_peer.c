@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "log/log.h"
 #include "succession_report.h"
+#include "upgrade/budget.h"
 #include "upgrade/channel.h"
 #include "upgrade/spawn.h"
 
@@ -16,6 +17,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define OWN_NEEDS 8     /* descriptors of an upgrade beside those that are handed over */
 #define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
 
 static struct succession *of(srun_runner *runner)
@@ -92,7 +94,7 @@ static void say_welcome(srun_runner *runner)
         return;
     }
     const struct handover_message welcome = {.type = HANDOVER_WELCOME,
-                                             .version_max = HANDOVER_VERSION_MAX,
+                                             .version_max = succession->speaks,
                                              .generation = succession->generation + 1,
                                              .count = (uint32_t)succession->snapshot->count,
                                              .boot = succession->origin.boot};
@@ -153,7 +155,8 @@ static int judge_hello(srun_runner *runner, const struct handover_message *hello
                        "it is another program: %s", hello->name);
         return -EINVAL;
     }
-    if (handover_agree(hello->version_min, hello->version_max) == 0) {
+    succession->speaks = handover_agree(hello->version_min, hello->version_max);
+    if (succession->speaks == 0) {
         (void)snprintf(succession->peer_text, sizeof succession->peer_text,
                        "no common version: it speaks %u to %u, this process %d to %d",
                        hello->version_min, hello->version_max, HANDOVER_VERSION_MIN,
@@ -226,7 +229,7 @@ void succession_read(srun_runner *runner)
             take_message(runner, &message);
         else if (rc == -EPIPE)
             peer_close(runner, &succession->channel); /* its end follows by its pidfd */
-        else if (rc == -EBADMSG)
+        else if (rc == -EBADMSG || rc == -EMFILE)
             note_garbage(runner, rc);
         else if (rc != -EPROTONOSUPPORT)
             return;
@@ -287,6 +290,9 @@ static void run_launch(struct pool_job *job)
         launch->rc =
             origin_check_binary(&succession->origin, binary, config->upgrade.any_binary != 0,
                                 &launch->in_place, &launch->err);
+    if (launch->rc == 0) /* copies are sent, so that what happens meanwhile does not matter */
+        launch->rc =
+            budget_check(sockets_to_hand_over(&succession->sockets) + OWN_NEEDS, &launch->err);
     if (launch->rc == 0 && (launch->rc = channel_pair(ends)) < 0)
         (void)srun_fail(&launch->err, launch->rc, "socketpair: %s", srun_strerror(launch->rc));
     if (launch->rc == 0) {

@@ -5,6 +5,7 @@
 #include "base/duration.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
@@ -112,11 +113,23 @@ static ssize_t receive_packet(int fd, struct msghdr *packet)
     return size < 0 ? -errno : size;
 }
 
-static int judge(struct handover_message *message, const struct msghdr *packet, ssize_t size,
-                 unsigned count)
+/* Is there no number left for another descriptor? */
+static bool is_full(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return errno == EMFILE;
+    (void)close(copy);
+    return false;
+}
+
+static int judge(int fd, struct handover_message *message, const struct msghdr *packet,
+                 ssize_t size, unsigned count)
 {
     if (size == 0) /* the end; we send no empty packets */
         return -EPIPE;
+    if ((packet->msg_flags & MSG_CTRUNC) != 0 && is_full(fd))
+        return -EMFILE;
     if ((packet->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
         return -EBADMSG;
     int rc = handover_decode(message, packet->msg_iov->iov_base, (size_t)size);
@@ -141,7 +154,7 @@ int channel_receive(int fd, struct handover_message *message, int *fds, unsigned
 
     int came[HANDOVER_BATCH_MAX];
     unsigned came_count = take_descriptors(&packet, came);
-    int rc = judge(message, &packet, size, came_count);
+    int rc = judge(fd, message, &packet, size, came_count);
     if (rc < 0) {
         for (unsigned i = 0; i < came_count; i++)
             (void)close(came[i]); /* nothing is left to do about a failed close */

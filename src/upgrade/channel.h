@@ -26,8 +26,9 @@ int channel_send(int fd, const struct handover_message *message, const int *fds,
 /* Takes one message; what came with it (close-on-exec) is the caller's: *count of them, at most
  * HANDOVER_BATCH_MAX. 0; -EAGAIN: none; -EPIPE: the other side has gone; -EBADMSG: garbage, or
  * descriptors were lost on the way (MSG_CTRUNC, MSG_TRUNC), or fewer or more descriptors than the
- * message announces (BATCH: entry_count; WELCOME: 1; all others: 0); -EPROTONOSUPPORT: a type we do
- * not know. On an error nothing is left open and *count is 0. */
+ * message announces (BATCH: entry_count; WELCOME: 1; all others: 0); -EMFILE: this process cannot
+ * have as many descriptors, and the message is lost; -EPROTONOSUPPORT: a type we do not know. On an
+ * error nothing is left open and *count is 0. */
 int channel_receive(int fd, struct handover_message *message, int *fds, unsigned *count);
 
 /* Waits for something to receive, be it the end, until a monotonic time. 0, -ETIMEDOUT, or another

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "upgrade/budget.h"
 #include "upgrade/channel.h"
 #include "upgrade/spawn.h"
 
@@ -109,7 +110,21 @@ static int converse(struct inherit *inherit, struct sockets *sockets, srun_err *
     inherit->parent_pidfd = packet->fds[0];
     inherit->generation = packet->message.generation;
     inherit->boot = packet->message.boot;
-    return take_descriptors(inherit, packet->message.count, sockets, err);
+    uint32_t version = packet->message.version_max;
+    if (handover_agree(version, version) == 0)
+        return srun_fail(err, -EPROTONOSUPPORT,
+                         "upgrade: the old process speaks version %u, this one %d to %d", version,
+                         HANDOVER_VERSION_MIN, HANDOVER_VERSION_MAX);
+    rc = budget_check(packet->message.count, err);
+    return rc < 0 ? rc : take_descriptors(inherit, packet->message.count, sockets, err);
+}
+
+/* The old process tells its operator, who may not read what this one prints. */
+static void say_why(int channel, const srun_err *failed)
+{
+    struct handover_message message = {.type = HANDOVER_FAILED};
+    (void)snprintf(message.text, sizeof message.text, "%s", failed->text);
+    (void)say(channel, &message, NULL); /* if it has gone, nobody asks */
 }
 
 int inherit_begin(struct inherit *inherit, struct sockets *sockets, srun_err *err)
@@ -123,9 +138,12 @@ int inherit_begin(struct inherit *inherit, struct sockets *sockets, srun_err *er
     memcpy(inherit->trace_id, claim.trace_id, sizeof inherit->trace_id);
     memcpy(inherit->span_id, claim.span_id, sizeof inherit->span_id);
     (void)fcntl(claim.fd, F_SETFD, FD_CLOEXEC);
-    int rc = converse(inherit, sockets, err);
+    srun_err failed = {0};
+    int rc = converse(inherit, sockets, &failed);
     if (rc == 0)
         return 1;
+    say_why(inherit->channel, &failed);
+    (void)srun_fail(err, rc, "%s", failed.text);
     (void)close(inherit->channel);
     if (inherit->parent_pidfd >= 0)
         (void)close(inherit->parent_pidfd);

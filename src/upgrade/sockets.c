@@ -328,11 +328,26 @@ int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *
 
 /* --- what is handed on ----------------------------------------------------------------------- */
 
+static bool is_handed_on(const struct sockets_entry *entry)
+{
+    return entry->state == OURS && !entry->let_go;
+}
+
+size_t sockets_to_hand_over(struct sockets *sockets)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&sockets->lock);
+    for (size_t i = 0; i < sockets->count; i++)
+        count += is_handed_on(sockets->entries[i]);
+    pthread_mutex_unlock(&sockets->lock);
+    return count;
+}
+
 static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *out)
 {
     for (size_t i = 0; i < sockets->count; i++) {
         const struct sockets_entry *entry = sockets->entries[i];
-        if (entry->state != OURS || entry->let_go)
+        if (!is_handed_on(entry))
             continue;
         int fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, FD_LEAST);
         if (fd < 0)

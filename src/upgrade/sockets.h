@@ -82,6 +82,8 @@ struct sockets_snapshot {
     struct handover_entry *entries;
     int *fds;
 };
+/* How many that would be now. */
+size_t sockets_to_hand_over(struct sockets *sockets);
 /* 0, -ENOMEM, -EMFILE. */
 int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out);
 struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot);

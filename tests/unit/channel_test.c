@@ -428,7 +428,7 @@ static int lose_some(void)
     send_with(&sent, HANDOVER_BATCH_MAX);
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return 99;
-    if (receive() != -EBADMSG || count != 0)
+    if (receive() != -EMFILE || count != 0)
         return 1;
     int next = dup(ends[OLD]); /* what came is closed again */
     return next >= 0 && next < 20 ? 0 : 2;
