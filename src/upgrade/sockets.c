@@ -109,8 +109,8 @@ void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry 
 
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry)
 {
-    return sockets->in_office && !entry->let_go && entry->as.outside == 0 &&
-           entry->as.kind == HANDOVER_LISTENER;
+    bool may = sockets->in_office || (entry->made && !sockets->was_in_office);
+    return may && !entry->let_go && entry->as.outside == 0 && entry->as.kind == HANDOVER_LISTENER;
 }
 
 /* Who calls this is the last one, and needs no lock. */
@@ -135,6 +135,7 @@ void sockets_set_office(struct sockets *sockets, bool in_office)
 {
     pthread_mutex_lock(&sockets->lock);
     sockets->in_office = in_office;
+    sockets->was_in_office |= in_office;
     pthread_mutex_unlock(&sockets->lock);
 }
 

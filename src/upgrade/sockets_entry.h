@@ -19,6 +19,7 @@ struct sockets_entry {
     struct address bound;     /* of a listener; family 0 when it is no socket that we know */
     enum sockets_state state;
     bool activated; /* came from the service manager, and not from a generation of ours */
+    bool made;      /* by this process */
     bool let_go;
     int fd;
     int gate;           /* or -1: nobody has asked for it */

@@ -219,6 +219,7 @@ static int open_member(struct request *request, unsigned index, const struct add
     }
     entry->fd = rc;
     entry->origin = "made";
+    entry->made = true;
     entry->as.device = path.device;
     entry->as.inode = path.inode;
     entry->bound = *address; /* so that what follows can be undone */
