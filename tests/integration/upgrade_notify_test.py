@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+"""What a service manager is told of upgrades, in which order, and by which process."""
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from support import Suite, check, equal  # noqa: E402
+from upgraded import PLAN, Manager, build, running, slowly  # noqa: E402
+
+suite = Suite("upgrade_notify")
+
+
+@contextlib.contextmanager
+def managed(folder, plan=PLAN, hold=False, **more):
+    """The manager and the program."""
+    env = {"NOTIFY_SOCKET": os.path.join(folder, "notify"), **more.pop("env", {})}
+    with Manager(folder, hold) as manager, running(folder, plan, env=env, **more) as program:
+        manager.wait_for(r"^READY=1")
+        yield manager, program
+
+
+def essence(told, names):
+    """Who said what, without statuses; pids by name."""
+    said = []
+    for one in told:
+        for line in one.text.splitlines():
+            key, value = line.split("=", 1)
+            if key in ("STATUS", "WATCHDOG"):
+                continue
+            if key == "MAINPID":
+                line = "MAINPID=" + names.get(int(value), value)
+            said.append((names.get(one.pid, one.pid), "MONOTONIC_USEC" if key == "MONOTONIC_USEC"
+                         else line))
+    return said
+
+
+@suite.test
+def an_upgrade_is_told_in_order(folder):
+    with managed(folder) as (manager, program):
+        old, since = program.office, len(manager.told)
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        program.upgrade()
+        program.gone(old)
+        manager.wait_for("^READY=1", pid=program.office)
+        new = program.office
+        told = manager.told[since:]
+        names = {old: "old", new: "new"}
+        equal(essence(told, names),
+              [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "MAINPID=new"),
+               ("old", "BARRIER=1"), ("new", "READY=1")])
+        usec = int(re.search(r"MONOTONIC_USEC=(\d+)", " ".join(one.text for one in told)).group(1))
+        check(before <= usec <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, "the time")
+        equal([one.fds for one in told if one.text == "BARRIER=1"], [1], "descriptors")
+        program.stop()
+        manager.wait_for("^STOPPING=1", pid=new)
+        equal([one for one in manager.told if "STOPPING" in one.text and one.pid == old], [])
+
+
+@suite.test
+def a_barrier_that_is_held_delays_for_a_second_at_most(folder):
+    with managed(folder, hold=True) as (manager, program):
+        old = program.office
+        program.upgrade()
+        barrier = manager.wait_for("^BARRIER=1", pid=old)
+        ready = manager.wait_for("^READY=1", pid=program.office)
+        took = ready.at - barrier.at
+        check(0.9 <= took <= slowly(4), f"READY=1 came {took:g} s after the barrier")
+        program.stop()
+
+
+@suite.test
+def a_failure_is_told_so_that_no_reload_hangs(folder):
+    with managed(folder) as (manager, program):
+        since = len(manager.told)
+        program.plan(PLAN + "\nfail no more paper")
+        program.fails("no more paper", "init")
+        manager.wait_for("^STATUS=upgrade failed: .*no more paper", pid=program.office)
+        names = {program.office: "old"}
+        equal(essence(manager.told[since:], names),
+              [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "READY=1")])
+        program.plan(PLAN)
+        program.upgrade()
+        program.stop()
+
+
+@suite.test
+def a_failure_after_the_new_process_was_named_takes_that_back(folder):
+    with managed(folder, hold=True) as (manager, program):
+        old, since = program.office, len(manager.told)
+        place = program.hup()
+        new = int(manager.wait_for(r"^MAINPID=").text.split("=")[1])
+        os.kill(new, signal.SIGKILL)
+        program.wait_for('msg="upgrade failed".*killed by SIGKILL', since=place)
+        manager.wait_for("^STATUS=upgrade failed: .*killed by SIGKILL", pid=old)
+        equal(essence(manager.told[since:], {old: "old", new: "new"}),
+              [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "MAINPID=new"),
+               ("old", "BARRIER=1"), ("old", "MAINPID=old"), ("old", "READY=1")])
+        program.serves(old)
+        program.upgrade()
+        program.stop()
+
+
+@suite.test
+def a_rollback_names_the_old_process_again(folder):
+    with managed(folder, env={"SRUN_UPGRADE_PROBATION": "300s"}) as (manager, program):
+        old = program.office
+        new = program.upgraded(program.hup())
+        manager.wait_for("^READY=1", pid=new)
+        since = len(manager.told)
+        os.kill(new, signal.SIGKILL)
+        program.wait_for('msg="rolled back"')
+        manager.wait_for("^STATUS=rolled back: .*killed by SIGKILL", pid=old)
+        manager.wait_for("^STATUS=running|^STATUS=rolled", pid=old)
+        told = [one for one in essence(manager.told[since:], {old: "old"}) if one[0] == "old"]
+        equal(told, [("old", "MAINPID=old"), ("old", "READY=1")])
+        program.serves(old)
+        program.office = old
+        program.stop()
+        manager.wait_for("^STOPPING=1", pid=old)
+
+
+@suite.test
+def a_refusal_is_told_as_ready(folder):
+    with managed(folder, env={"SRUN_SUPERVISED": "true"}) as (manager, program):
+        since = len(manager.told)
+        program.fails("SRUN_SUPERVISED: somebody counts on this very process")
+        manager.wait_for("^STATUS=upgrade failed: SRUN_SUPERVISED")
+        equal(essence(manager.told[since:], {program.office: "old"}),
+              [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "READY=1")])
+        program.stop()
+
+
+@suite.test
+def more_time_for_the_new_process_is_asked_for_by_the_old_one(folder):
+    with managed(folder) as (manager, program):
+        old = program.office
+        program.plan(PLAN + "\nextend 90000")
+        program.upgrade()
+        told = [one for one in manager.told if "EXTEND_TIMEOUT_USEC" in one.text]
+        equal([(one.pid, one.text) for one in told], [(old, "EXTEND_TIMEOUT_USEC=90000000")])
+        program.stop()
+
+
+@suite.test
+def the_new_process_is_silent_until_it_serves(folder):
+    with managed(folder) as (manager, program):
+        program.plan(PLAN + "\nwait go")
+        place = program.hup()
+        new = int(program.wait_for(r"msg=begins .*own_pid=(\d+)", since=place).group(1))
+        manager.wait_for("^STATUS=upgrading: starting server")
+        equal([one for one in manager.told if one.pid == new], [], "told by the new process")
+        program.touch("go")
+        program.upgraded(place)
+        program.stop()
+
+
+@suite.test
+def a_manager_that_has_gone_does_not_keep_an_upgrade(folder):
+    path = os.path.join(folder, "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(path)
+        with running(folder, env={"NOTIFY_SOCKET": path}) as program:
+            manager.close()
+            program.upgrade()
+            os.unlink(path)
+            program.upgrade()
+            program.stop()
+
+
+@suite.test
+def a_manager_that_does_not_listen_delays_for_a_moment_only(folder):
+    path = os.path.join(folder, "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as deaf:
+        deaf.bind(path)
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as noise, \
+                running(folder, env={"NOTIFY_SOCKET": path}) as program:
+            noise.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    noise.sendto(b"STATUS=noise", path)
+            for _ in range(2):
+                begun = time.monotonic()
+                program.upgrade()
+                took = time.monotonic() - begun
+                check(took <= slowly(6), f"the upgrade took {took:g} s")
+            program.stop()
+
+
+@suite.test
+def the_watchdog_is_fed_by_the_one_in_office(folder):
+    env = {"WATCHDOG_USEC": "100000", "SRUN_UPGRADE_PROBATION": "300s"}
+    with managed(folder, env=env) as (manager, program):
+        old = program.office
+        manager.wait_for("^WATCHDOG=1", 2, pid=old)
+        program.plan(PLAN + "\nwait go")
+        place = program.hup()
+        new = int(program.wait_for(r"msg=begins .*own_pid=(\d+)", since=place).group(1))
+        fed = sum(one.text == "WATCHDOG=1" for one in manager.told)
+        manager.wait_for("^WATCHDOG=1", fed + 3, pid=old)
+        equal([one for one in manager.told if one.pid == new], [], "told by the new process")
+        program.touch("go")
+        program.upgraded(place)
+        manager.wait_for("^READY=1", pid=new)
+        program.wait_for("msg=\"told to drain\"")
+        since = len(manager.told)
+        manager.wait_for("^WATCHDOG=1", 4, pid=new)
+        equal([one for one in manager.told[since:] if one.pid == old], [], "told by the old one")
+        since = len(manager.told)
+        os.kill(new, signal.SIGKILL)
+        program.wait_for('msg="rolled back"')
+        fed = sum(one.text == "WATCHDOG=1" and one.pid == old for one in manager.told)
+        manager.wait_for("^WATCHDOG=1", fed + 2, pid=old)
+        program.office = old
+        program.stop()
+
+
+# Activation
+
+
+LAUNCH = """
+import os, socket, sys
+web = socket.create_server(("127.0.0.1", 0))
+unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+unix.bind(sys.argv[1])
+unix.listen()
+high = [os.dup2(one.fileno(), at) for at, one in ((100, web), (101, unix))]
+for at, fd in enumerate(high):
+    os.dup2(fd, 3 + at, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="web.socket:control")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def activated(folder, path):
+    """The program, started with two sockets as a service manager does."""
+    return running(folder, f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}",
+                   argv=[sys.executable, "-c", LAUNCH, path, build("upgraded_v1")])
+
+
+def origins(program):
+    """Where the two sockets of the newest generation came from."""
+    return [one["socket"] for one in program.logged("listening")[-2:]]
+
+
+@suite.test
+def sockets_of_the_manager_are_kept_over_upgrades(folder):
+    path = os.path.join(folder, "control")
+    with activated(folder, path) as program:
+        address = program.address()
+        equal(origins(program), ["activated"] * 2)
+        inode = os.stat(path).st_ino
+        for _ in range(3):
+            program.upgrade()
+            equal(origins(program), ["handed over"] * 2)
+            program.serves(program.office, address)
+            program.serves(program.office, f"unix://{path}")
+        with open(f"/proc/{program.office}/environ", "rb") as file:
+            equal([word for word in file.read().split(b"\0") if word.startswith(b"LISTEN_")], [])
+        program.stop()
+        equal(os.stat(path).st_ino, inode, "the path, which is the manager's")
+
+
+@suite.test
+def a_path_of_the_manager_stays_when_a_new_version_does_not_want_it(folder):
+    path = os.path.join(folder, "control")
+    with activated(folder, path) as program:
+        program.upgrade()
+        program.plan("listen web tcp://127.0.0.1:0")
+        old = program.upgrade()
+        program.gone(old)
+        equal([one["names"] for one in program.logged("not taken over")], ["control"])
+        program.stop()
+        check(os.path.exists(path), "the path was removed")
+
+
+suite.main(at_once=3)
