@@ -177,7 +177,7 @@ static void report_succeeded(srun_runner *runner, int64_t now)
     char text[HANDOVER_TEXT_MAX];
     (void)snprintf(text, sizeof text, "generation %u, version %.64s, pid %d",
                    succession->generation + 1, succession->peer_version, succession->peer_pid);
-    SRUN_INFO(runner->log, "upgraded", SRUN_UINT("generation", succession->generation + 1),
+    SRUN_INFO(runner->log, "upgraded", SRUN_UINT("new_generation", succession->generation + 1),
               SRUN_INT("new_pid", succession->peer_pid),
               SRUN_STR("new_version", succession->peer_version),
               SRUN_NS("took", now - succession->asked_at));
@@ -254,9 +254,9 @@ void report_refusal(srun_runner *runner, const char *reason)
 void report_launch(srun_runner *runner)
 {
     const struct succession *succession = &runner->succession;
-    SRUN_INFO(runner->log, "upgrade begins", SRUN_UINT("generation", succession->generation + 1),
-              SRUN_STR("binary", succession->origin.binary),
-              SRUN_STR("trace_id", succession->trace_id));
+    SRUN_INFO(
+        runner->log, "upgrade begins", SRUN_UINT("new_generation", succession->generation + 1),
+        SRUN_STR("binary", succession->origin.binary), SRUN_STR("trace_id", succession->trace_id));
     notify_status(&runner->notify, "upgrading to generation %u", succession->generation + 1);
 }
 

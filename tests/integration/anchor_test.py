@@ -166,7 +166,7 @@ def orphaned(folder, policy):
     os.unlink(os.path.join(folder, "go"))
     since = process.mark_now()
     process.signal(signal.SIGHUP)
-    process.wait_for("msg=enter logger_scope=a phase=init", since=since)
+    process.wait_for(r"msg=enter (?:generation=\d+ )?logger_scope=a phase=init", since=since)
     os.kill(first, signal.SIGKILL)
     await_reaped(first)
     return process
@@ -202,8 +202,8 @@ def the_exit_code_is_that_of_the_new_one_though_the_old_one_ends_later(folder):
         process.wait_for('msg="took over"')
         second = [pid for pid in generations(process) if pid != first][0]
         process.signal(signal.SIGTERM)
-        stop_entered = process.wait_for("msg=enter logger_scope=a phase=stop")
-        process.wait_for("msg=enter logger_scope=a phase=stop", since=1 + process.lines.index(
+        stop_entered = process.wait_for(r"msg=enter (?:generation=\d+ )?logger_scope=a phase=stop")
+        process.wait_for(r"msg=enter (?:generation=\d+ )?logger_scope=a phase=stop", since=1 + process.lines.index(
             stop_entered.string))
         os.kill(second, signal.SIGKILL)
         await_end(second)
@@ -269,7 +269,7 @@ def a_forced_end_keeps_its_exit_code(folder):
     with anchored(folder, f"a {STEADY} stop=hang:sleep") as process:
         process.wait_for("msg=started ")
         process.signal(signal.SIGINT)
-        process.wait_for("msg=enter logger_scope=a phase=stop")
+        process.wait_for(r"msg=enter (?:generation=\d+ )?logger_scope=a phase=stop")
         process.signal(signal.SIGINT)
         equal(process.finish(), 128 + signal.SIGINT, "exit code")
 

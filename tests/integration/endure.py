@@ -90,7 +90,7 @@ class Server(Process):
 
     def taken_over(self, since, limit=LIMIT):
         """Waits for a generation that takes over, and for its predecessor to know: ms it took."""
-        match = self.wait_for(r'msg=upgraded generation=(\d+) new_pid=(\d+) .*took=(\S+)',
+        match = self.wait_for(r'msg=upgraded .*new_generation=(\d+) new_pid=(\d+) .*took=(\S+)',
                               limit, since)
         self.generation = int(match.group(1))
         self.pids.append(int(match.group(2)))

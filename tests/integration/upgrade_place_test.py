@@ -95,7 +95,7 @@ def vanishes(folder, upgrades):
             program.gone(program.upgrade())
         equal(program.info()["generation"], str(1 + upgrades))
         os.close(outer)
-        program.wait_for('msg=stopping cause=signal why="SIGHUP: the terminal has gone"')
+        program.wait_for('msg=stopping .*cause=signal why="SIGHUP: the terminal has gone"')
         program.gone(program.office)
         equal(program.finish(), -signal.SIGHUP, "how the leader ended")
         equal(len(program.logged("upgraded")), upgrades, "upgrades")

@@ -47,7 +47,7 @@ def term_to_old(folder, place):
         new = hold.wait()
         family.quiet()
         term(family.first)
-        family.wait("msg=stopping cause=signal")
+        family.wait("msg=stopping .*cause=signal")
         hold.release()
         # Before it is ready the old one need not wait for it.
         codes = (None, 0) if place in FROM_READY else (None, 0, -signal.SIGKILL)
