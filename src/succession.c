@@ -291,17 +291,34 @@ void succession_started(srun_runner *runner)
     peer_feed_kind(runner, MACHINE_STARTED);
 }
 
+/* The old process serves again as soon as it hears of it: paths, PID file and service manager are
+ * its own from then on. */
+static void resign(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    sockets_shut(&succession->sockets);
+    sockets_set_office(&succession->sockets, false);
+    runner->notify.mute = true;
+    succession->resigned = true;
+}
+
 void succession_ending(srun_runner *runner, bool intent)
 {
+    of(runner)->failed = !intent;
+    if (!intent && machine_is_on_probation(&of(runner)->machine))
+        resign(runner);
     peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent});
 }
 
 void succession_ended(srun_runner *runner)
 {
+    struct succession *succession = of(runner);
     const char *path = runner->config.value.upgrade.pid_file;
+    if (succession->failed && machine_has_heir(&succession->machine)) /* it will serve the paths */
+        sockets_set_office(&succession->sockets, false);
     peer_feed_kind(runner, MACHINE_ENDED);
     (void)succession_turn(runner, clock_now(&runner->clock));
-    if (path != NULL)
+    if (path != NULL && !succession->resigned)
         pidfile_remove(path, getpid());
 }
 

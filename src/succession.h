@@ -26,6 +26,8 @@ struct succession {
     srun_err unknown;  /* why the origin is not known: then there is no upgrade */
     bool joined;       /* started by an older generation */
     bool told_manager; /* RELOADING=1: it waits for an answer */
+    bool failed;       /* this process ends, and nobody wanted it to */
+    bool resigned;     /* the same, in its probation */
     bool presented;    /* the new process was named to the service manager */
     unsigned generation;
 

@@ -53,6 +53,16 @@ bool machine_has_parent(const struct machine *machine)
     return machine->state >= MACHINE_JOIN;
 }
 
+bool machine_has_heir(const struct machine *machine)
+{
+    return machine->state >= MACHINE_INIT && machine->state <= MACHINE_DRAIN;
+}
+
+bool machine_is_on_probation(const struct machine *machine)
+{
+    return machine->state == MACHINE_HEIR && !machine->settled;
+}
+
 /* --- the old process ------------------------------------------------------------------------- */
 
 /* A process that stops launches nothing; the one that may take over from it can. */
@@ -267,6 +277,7 @@ static void parent_said(struct machine *machine, enum handover_type type)
     } else if (type == HANDOVER_STOP && !machine->ending) {
         act_because(machine, MACHINE_STOP, MACHINE_BECAUSE_TOLD);
     } else if (machine->state == MACHINE_HEIR && type == HANDOVER_RETIRED) {
+        machine->settled = true;
         act(machine, MACHINE_CLEAR);
     }
 }

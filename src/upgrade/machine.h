@@ -135,6 +135,7 @@ struct machine {
     bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */
     bool alone;    /* in DRAIN: the new process has ended too */
+    bool settled;  /* in HEIR: the old process cannot come back */
     bool unclear;  /* the old process has gone before all services of this one were RUNNING */
     struct machine_action actions[MACHINE_ACTIONS_MAX];
     unsigned first, count;
@@ -152,5 +153,11 @@ const char *machine_state_name(enum machine_state state); /* "idle", "spawn", ..
 /* One process of two generations: the other one is the child, or the parent. */
 bool machine_has_child(const struct machine *machine);
 bool machine_has_parent(const struct machine *machine);
+
+/* There is a new process that will serve when this one has ended, unless both are to. */
+bool machine_has_heir(const struct machine *machine);
+
+/* Serves, and the old process could do so again. */
+bool machine_is_on_probation(const struct machine *machine);
 
 #endif
