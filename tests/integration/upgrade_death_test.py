@@ -4,7 +4,7 @@ import os
 import signal
 
 from generations import LONG, SHORT_MS, Family, cell
-from support import Suite, equal
+from support import Suite, check, equal
 
 suite = Suite("upgrade_death")
 
@@ -52,6 +52,19 @@ def dies_in_probation(folder, action):
         family.tell(new, action)
         family.wait('msg="rolled back"')
         family.survives(family.first)
+
+
+@suite.test
+def new_process_that_fails_in_probation_is_rolled_back(folder):
+    with Family(folder, probation=LONG) as family:
+        family.hup()
+        new = family.took_over(2)
+        family.serves(new)
+        family.tell(new, "fail")
+        family.wait('msg="rolled back" error=".*ordered to fail')
+        family.survives(family.first)
+        check("STOPPING=1" not in family.manager.texts[:-4],
+              f"the manager was told of a stop: {family.manager.texts}")
 
 
 def dies_in_drain(folder, action):

@@ -90,6 +90,40 @@ def old_process_killed_in_init_ends_a_new_one_that_is_not_to_take_over(folder):
         family.over(family.first, code=-signal.SIGKILL)
 
 
+def fails_in(folder, place):
+    """It stops by itself, in order, and leaves the one that is nearly ready in peace."""
+    with Family(folder) as family:
+        family.manager.patient = place == "sent:READY"
+        hold = family.hold(2, place)
+        family.hup()
+        new = hold.wait()
+        family.ends_with = 1
+        family.tell(family.first, "fail")
+        family.wait("msg=stopping cause=service_error")
+        equal(family.ended(family.first), 1, "exit code of the old process")
+        hold.release()
+        family.manager.answer()
+        equal(family.took_over(2), new, "the process that took over")
+        family.survives(new, 2)
+
+
+for words, place in {"init": "init", "run": "run", "the_barrier": "sent:READY",
+                     "commit": "receive:COMMIT"}.items():
+    cell(suite, f"old_process_that_fails_in_{words}_is_followed_by_the_new_one", fails_in, place)
+
+
+@suite.test
+def old_process_that_fails_in_probation_leaves_the_new_one_alone(folder):
+    with Family(folder, probation=LONG) as family:
+        family.hup()
+        new = family.took_over(2)
+        family.wait("msg=upgraded ")
+        family.ends_with = 1
+        family.tell(family.first, "fail")
+        family.wait('msg="the old generation has ended"')
+        family.survives(new, 2)
+
+
 @suite.test
 def old_process_killed_in_probation_leaves_the_new_one_alone(folder):
     with Family(folder, probation=LONG) as family:

@@ -194,6 +194,7 @@ static bool accept_all(struct clients *clients, int fd)
         if (rc == -EMFILE) {
             clients->starved = true;
             set_gates(clients, false);
+            (void)dprintf(STDERR_FILENO, "msg=starved pid=%d\n", getpid());
         }
         return true;
     }

@@ -17,6 +17,7 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FAULTS_MAX 8
@@ -141,14 +142,20 @@ static bool spoil(struct sending *sending, const char *action)
     return true;
 }
 
-/* A process that has a copy of all that is open here, and does nothing. Without handlers of fork:
- * it is used anywhere. */
+/* A process that has a copy of all that is open here, and does nothing; nobody's child. Without
+ * handlers of fork: it is used anywhere. */
 static void start_helper(void)
 {
+    int by = getpid(), status;
     pid_t pid = _Fork();
-    while (pid == 0)
-        (void)pause();
-    (void)dprintf(STDERR_FILENO, "msg=helper pid=%d by=%d\n", pid, getpid());
+    if (pid == 0) {
+        if (_Fork() != 0)
+            _exit(0);
+        (void)dprintf(STDERR_FILENO, "msg=helper pid=%d by=%d\n", getpid(), by);
+        for (;;)
+            (void)pause();
+    }
+    (void)waitpid(pid, &status, 0);
 }
 
 static int errno_named(const char *name)

@@ -66,6 +66,7 @@ static int run_web(void *self, srun_context *ctx, srun_err *err)
 {
     (void)self;
     const char *linger = getenv("SERVER_LINGER_MS");
+    (void)srun_cancel_fd(ctx); /* what is open when all is ready is what stays open */
     (void)srun_ready(ctx);
     return clients_serve(&web, linger != NULL ? atoll(linger) : 20000, err);
 }
@@ -96,8 +97,11 @@ static int obey(const char *order, srun_err *err)
     if (strcmp(order, "open") != 0)
         return faults_do("orders", order);
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return srun_fail(err, -errno, "/dev/null: %m");
+    if (fd < 0) {
+        int rc = srun_fail(err, -errno, "/dev/null: %m");
+        (void)dprintf(STDERR_FILENO, "msg=starved pid=%d\n", getpid());
+        return rc;
+    }
     (void)close(fd);
     return 0;
 }
@@ -122,9 +126,9 @@ static int run_last(void *self, srun_context *ctx, srun_err *err)
     int rc = faults_at("run");
     if (rc < 0)
         return srun_fail(err, rc, "run: %s", srun_strerror(rc));
-    (void)srun_ready(ctx);
     struct pollfd waits[] = {{.fd = orders, .events = POLLIN},
                              {.fd = srun_cancel_fd(ctx), .events = POLLIN}};
+    (void)srun_ready(ctx);
     while (rc == 0 && !srun_cancelled(ctx)) {
         if (poll(waits, 2, -1) > 0 && waits[0].revents != 0)
             rc = read_orders(err);
