@@ -62,9 +62,11 @@ def new_process_that_fails_in_probation_is_rolled_back(folder):
         family.serves(new)
         family.tell(new, "fail")
         family.wait('msg="rolled back" error=".*ordered to fail')
-        family.survives(family.first)
-        check("STOPPING=1" not in family.manager.texts[:-4],
+        family.serves(family.first)
+        family.alone(family.first)
+        check("STOPPING=1" not in family.manager.texts,
               f"the manager was told of a stop: {family.manager.texts}")
+        family.survives(family.first)
 
 
 def dies_in_drain(folder, action):
