@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server that is upgraded, something that goes wrong on the way, and what has to hold all the same.
+"""A server that is upgraded, something that goes wrong on the way, and what has to hold then.
 
     with Family(folder) as family:
         family.order(2, "send:READY", "kill")     # tests/upgrade/faults.h says what can be ordered

@@ -206,31 +206,6 @@ def mode_that_is_changed_is_the_new_one_when_the_new_process_serves(folder):
         family.survives(new, 2)
 
 
-@suite.test
-def mode_that_is_changed_is_the_old_one_when_the_upgrade_fails(folder):
-    with Family(folder, path_mode=0o640) as family:
-        family.listeners(path_mode=0o600)
-        family.order(2, "run", "error:EIO")
-        family.hup()
-        family.wait('msg="upgrade failed"')
-        equal(oct(mode_of(family.path)), "0o640", "the mode")
-        family.survives(family.first)
-
-
-@suite.test
-def mode_that_is_changed_is_the_old_one_after_a_rollback(folder):
-    with Family(folder, path_mode=0o640, probation=LONG) as family:
-        family.may_cut = 2
-        family.listeners(path_mode=0o600)
-        family.hup()
-        new = family.took_over(2)
-        family.wait("msg=upgraded ")
-        family.tell(new, "kill")
-        family.wait('msg="rolled back"')
-        equal(oct(mode_of(family.path)), "0o640", "the mode")
-        family.survives(family.first)
-
-
 # A helper process that has a copy of every descriptor
 
 
