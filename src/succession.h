@@ -36,7 +36,7 @@ struct succession {
     char trace_id[33], span_id[17];
     char peer_text[HANDOVER_TEXT_MAX]; /* what it said last, or how it ended */
     char peer_version[HANDOVER_NAME_MAX];
-    uint32_t speaks; /* the version of the conversation that was agreed on */
+    uint32_t speaks;                   /* the version of the conversation that was agreed on */
     struct sockets_snapshot *snapshot; /* on its way to the new process */
     size_t sent;
     int64_t wanted_at;             /* the request that is remembered or begins */

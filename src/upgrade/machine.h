@@ -81,9 +81,9 @@ enum machine_action_kind {
     MACHINE_RECLAIM,     /* serve again, and say so to all who were told otherwise */
     MACHINE_RETIRE,      /* let go of the listeners for good, and stop */
     MACHINE_STOP,        /* stop: reason */
-    MACHINE_CLEAR,       /* the old process has let go of what this one has not taken: drop it too */
-    MACHINE_SUCCEEDED,   /* report */
-    MACHINE_FAILED,      /* report: phase, reason */
+    MACHINE_CLEAR,     /* the old process has let go of what this one has not taken: drop it too */
+    MACHINE_SUCCEEDED, /* report */
+    MACHINE_FAILED,    /* report: phase, reason */
     MACHINE_ROLLED_BACK, /* report: reason */
     MACHINE_SUCCESSION,  /* report, new: the old process has ended */
     MACHINE_SIGNAL,      /* to the other process: signal */

@@ -255,7 +255,8 @@ class Family:
     named_elsewhere: its pids are those of another name space."""
 
     def __init__(self, folder, orders=(), binary=PROGRAM, argv=None, probation="50ms",
-                 handshake=LONG, start=LONG, env=None, named_elsewhere=False, path_mode=0, spare=None):
+                 handshake=LONG, start=LONG, env=None, named_elsewhere=False, path_mode=0,
+                 spare=None):
         self.folder = folder
         self.numbers = itertools.count(1)
         self.open = []

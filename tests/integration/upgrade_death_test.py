@@ -40,7 +40,8 @@ def dies(folder, place, action):
 for words, place in PLACES.items():
     for how, action in DEATHS.items():
         if how == "killed" or words in COLUMNS:
-            cell(suite, f"new_process_{how}_in_{words}_leaves_the_old_one_serving", dies, place, action)
+            cell(suite, f"new_process_{how}_in_{words}_leaves_the_old_one_serving", dies, place,
+                 action)
 
 
 def dies_in_probation(folder, action):

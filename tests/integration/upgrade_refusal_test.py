@@ -161,7 +161,7 @@ def old_process_without_descriptors_in_spawn_serves_on(folder):
     with Family(folder) as family:
         family.limit_descriptors(family.first, 1)
         family.hup()
-        family.wait('msg="upgrade failed" phase=spawn .*Too many open files')
+        family.wait('msg="upgrade failed" phase=spawn .*RLIMIT_NOFILE')
         family.free_descriptors(family.first)
         family.survives(family.first)
 

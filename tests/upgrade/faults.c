@@ -73,8 +73,8 @@ void faults_load(void)
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;
-    while (fault_count < FAULTS_MAX && fscanf(file, "%31s %63s", faults[fault_count].place,
-                                              faults[fault_count].action) == 2)
+    while (fault_count < FAULTS_MAX &&
+           fscanf(file, "%31s %63s", faults[fault_count].place, faults[fault_count].action) == 2)
         fault_count++;
     (void)fclose(file);
     (void)unlink(path);

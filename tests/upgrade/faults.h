@@ -11,9 +11,10 @@
  *     call:posix_spawn error:EAGAIN
  *
  * kill segv exit:CODE stop (SIGSTOP): the whole process. error:ERRNO: the call fails. drop, garble,
- * short, twice, extra (a descriptor nobody wants), strange (the name of another program), future (no
- * common version): the message. helper: a process that keeps a copy of every descriptor. hold:FIFO
- * waits until somebody opens the FIFO for writing. Each is told on stderr before it happens.
+ * short, twice, extra (a descriptor nobody wants), strange (the name of another program), future
+ * (no common version): the message. helper: a process that keeps a copy of every descriptor.
+ * hold:FIFO waits until somebody opens the FIFO for writing. Each is told on stderr before it
+ * happens.
  */
 #ifndef FAULTS_H
 #define FAULTS_H

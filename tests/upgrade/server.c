@@ -41,8 +41,8 @@ static int listen_all(FILE *file, srun_context *ctx, srun_err *err)
     unsigned mode;
     while (fscanf(file, "%31s %199s %o", name, address, &mode) == 3) {
         int fd;
-        int rc = srun_listen_with(ctx, name, address, SRUN_LISTEN_OPTIONS(.mode = mode), &fd, 1,
-                                  err);
+        int rc =
+            srun_listen_with(ctx, name, address, SRUN_LISTEN_OPTIONS(.mode = mode), &fd, 1, err);
         rc = rc < 0 ? rc : clients_listen(&web, fd, err);
         if (rc < 0)
             return rc;
