@@ -55,8 +55,8 @@ def started_with(pid):
 
 
 def signals(pid):
-    """What is ignored, caught and pending. 32 and 33 are the C library's own; its posix_spawn starts
-    every process with them ignored, and nobody else can change that."""
+    """What is ignored, caught and pending. 32 and 33 are the C library's own; its posix_spawn may
+    start a process with them ignored, and nobody else can change that."""
     sets = status(pid, "SigIgn", "SigCgt", "ShdPnd", "SigPnd")
     return {name: hex(int(bits, 16) & ~(3 << 31)) for name, bits in sets.items()}
 
@@ -84,14 +84,16 @@ def check_same(pid, expected, what):
         raise AssertionError(f"{what}: now, and expected: {different}") from None
 
 
-def end_helper(served, generation):
+def end_helper(pid):
     """The helper of a generation that has gone: it has outlived it."""
-    helpers = served.with_message("helper")
-    if generation >= 1:
-        try:
-            os.kill(int(helpers[generation - 1]["helper_pid"]), signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def helper_since(served, since):
+    return int(served.wait_for(r"msg=helper .*helper_pid=(\d+)", since=since).group(1))
 
 
 def zombies(served):
@@ -125,18 +127,22 @@ def a_careless_library_with_a_helper_leaves_nothing_to_later_generations(folder)
     with server(folder, "--leaky=1", "--child", "", "--child=a %s\n\xff", env={"TEST_TELL": "1"},
                 probation="0s") as served:
         expected = seen(served.pid)
+        helpers = [helper_since(served, 0)]
         for generation in range(2, UPGRADES + 2):
+            since = served.mark_now()
             took.append(served.upgrade(ended=True))
+            helpers.append(helper_since(served, since))
             resident.append(resident_kib(served.served_by()))
             if generation == 2:
                 check_same(served.served_by(), expected, "the second generation")
-            end_helper(served, generation - 2)
+            if generation > 2:
+                end_helper(helpers.pop(0))
         equal(served.generation, UPGRADES + 1, "generation")
         check_same(served.served_by(), expected, "the last generation")
         equal(zombies(served), [], "zombies")
         equal_starts(folder, UPGRADES + 1)
-        end_helper(served, UPGRADES)
-        end_helper(served, UPGRADES + 1)
+        for helper in helpers:
+            end_helper(helper)
         equal(served.stop(), 0, "exit code")
         masks = [re.sub(r"generation=\d+ ", "", line) for line in served.lines
                  if line.startswith("masks ")]

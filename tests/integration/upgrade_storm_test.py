@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP a thousand times a second."""
 import os
+import random
 import signal
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
-from endure import Server, clients, eventually, full, server, tell, time_of  # noqa: E402
+from endure import (PID_FILE, SLOW, Server, clients, eventually, full, server, tell,  # noqa: E402
+                    time_of)
 from support import LIMIT, SANITIZE, Suite, check, equal, has_program, program  # noqa: E402
 
 suite = Suite("upgrade_storm")
@@ -110,6 +112,55 @@ def a_storm_of_sighups_harms_nobody_and_the_last_is_honoured(folder):
 def a_storm_without_probation_is_no_different(folder):
     with server(folder, probation="0s") as served:
         storm(served, served.address(), full(1000, 10000))
+
+
+def stop_in_a_storm(folder, moment, probation):
+    """SIGTERM to whoever serves, in the middle of it all."""
+    os.mkdir(folder)
+    over = threading.Event()
+
+    def hang_up_again_and_again(served, first):
+        while not over.wait(1 / RATE):
+            hang_up(served, first)
+    with server(folder, probation=probation) as served:
+        first = os.pidfd_open(served.pid)
+        storm_of = threading.Thread(target=hang_up_again_and_again, args=(served, first))
+        storm_of.start()
+        try:
+            served.wait_for('msg="took over"')
+            threading.Event().wait(moment)  # not for anything: this is the moment
+            told = 0
+
+            def ended():
+                # One that has just been succeeded ends alone; then its successor is told.
+                nonlocal told
+                try:
+                    pid = served.served_by()
+                except (FileNotFoundError, ValueError):
+                    return not served.family()
+                if pid != told:
+                    told = pid
+                    try:
+                        os.kill(pid, signal.SIGTERM)
+                    except ProcessLookupError:
+                        pass
+                return not served.family()
+            eventually(ended, "the end of all generations")
+        finally:
+            over.set()
+            storm_of.join(LIMIT)
+            os.close(first)
+        served.complains()
+        equal(served.finish(), 0, "exit code of the first process")
+        check(not os.path.exists(os.path.join(folder, PID_FILE)), "the PID file is left")
+
+
+@suite.test
+def a_stop_in_a_storm_stops_all(folder):
+    times = full(8, 100)
+    for i in range(times):
+        stop_in_a_storm(os.path.join(folder, str(i)), random.random() * 0.1 * SLOW,
+                        "0s" if i % 2 == 0 else "10s")
 
 
 @suite.test
