@@ -102,9 +102,9 @@ static void become_idle(struct machine *machine)
 static void fail(struct machine *machine, enum machine_reason reason, bool gone, int64_t now)
 {
     enum machine_state phase = machine->state;
-    act_because(machine, MACHINE_FAILED, reason);
     if (phase == MACHINE_COMMIT)
-        act(machine, MACHINE_RECLAIM);
+        act(machine, MACHINE_RECLAIM); /* who is told of the failure finds us serving */
+    act_because(machine, MACHINE_FAILED, reason);
     if (gone) {
         become_idle(machine);
         return;
