@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The new process dies after it has taken over, while the old one could serve again."""
+import collections
 import os
+import random
 import signal
 import sys
 import threading
 
 sys.dont_write_bytecode = True
-from endure import SLOW, clients, full, server, spread, tell  # noqa: E402
+from endure import SLOW, clients, eventually, full, server, spread, tell  # noqa: E402
 from support import Suite, check, equal  # noqa: E402
 
 suite = Suite("upgrade_crash")
@@ -75,6 +77,36 @@ def a_crash_right_at_the_switch_is_one_too(folder):
             served.upgrade()
             load.answers(50)
             load.end(lost=CLIENTS * times)
+        equal(served.stop(), 0, "exit code")
+
+
+def open_descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@suite.test
+def a_crash_at_any_moment_from_its_start_on_costs_no_connection(folder):
+    times, found = full(20, 300), collections.Counter()
+    with server(folder, "--init-ms=10", "--sockets=4", probation="10m") as served:
+        before = open_descriptors(served.pid)
+        with clients(served.address(), count=CLIENTS, kept=CLIENTS // 2) as load:
+            load.answers(100)
+            for i in range(times):
+                since = served.mark_now()
+                served.ask(served.pid)
+                new = eventually(lambda: [p for p in served.family() if p != served.pid],
+                                 "a new process")
+                threading.Event().wait(random.random() * 0.03 * SLOW)  # until the moment
+                os.kill(new[0], signal.SIGKILL)
+                match = served.wait_for(r'msg="(rolled back|upgrade failed)"(?: phase=(\w+))?',
+                                        since=since)
+                found[match.group(2) or match.group(1)] += 1
+                equal(served.served_by(), served.pid, f"whom the PID file names after crash {i}")
+            load.answers(50)
+            load.end(lost=CLIENTS * times)
+        tell("crashes", dict(found))
+        eventually(lambda: open_descriptors(served.pid) == before, "as many descriptors as before")
+        served.upgrade()
         equal(served.stop(), 0, "exit code")
 
 
