@@ -208,13 +208,15 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
 
 bool succession_turn(srun_runner *runner, int64_t now)
 {
+    const struct succession *succession = of(runner);
     struct machine_action action;
     bool any = false;
     while (machine_next(&of(runner)->machine, now, &action)) {
         act(runner, &action, now);
         any = true;
     }
-    if (any)
+    if (any || succession->machine.state != succession->shown ||
+        succession->machine.asked != succession->shown_asked)
         report_publish(runner);
     return any;
 }

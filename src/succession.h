@@ -65,6 +65,8 @@ struct succession {
         unsigned first, count;
     } hooks;
 
+    enum machine_state shown; /* in info; both also change where nothing is to be done */
+    bool shown_asked;
     _Atomic bool draining; /* read by any thread */
     _Atomic int drain_fd;  /* -1 until asked for */
 

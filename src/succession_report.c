@@ -275,6 +275,8 @@ void report_publish(srun_runner *runner)
 {
     struct succession *succession = &runner->succession;
     struct srun_upgrade_info *info = &succession->info;
+    succession->shown = succession->machine.state;
+    succession->shown_asked = succession->machine.asked;
     pthread_mutex_lock(&runner->lock);
     (void)snprintf(info->state, sizeof info->state, "%s",
                    machine_state_name(succession->machine.state));
