@@ -308,4 +308,6 @@ def the_first_generation_is_waited_for(folder):
         program.stop()
 
 
-suite.main(at_once=3)
+# One at a time: a process that starts holds for a moment what another test writes, which then
+# cannot be run.
+suite.main()

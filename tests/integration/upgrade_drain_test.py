@@ -41,7 +41,7 @@ def what_began_before_is_finished_by_the_old_process(folder):
         equal([read_all(client) for client in clients], [f"released {old}\n"] * 5)
         program.gone(old)
         until(lambda: program.info()["state"] == "idle", "idle")
-        ends = [one for one in program.logged("ends") if one["own_pid"] == str(old)]
+        ends = [one for one in program.logged("ends", 1) if one["own_pid"] == str(old)]
         equal([one["cut"] for one in ends], ["0"])
         program.stop()
 
@@ -94,7 +94,7 @@ def a_request_during_a_start_is_remembered_once(folder):
         until(lambda: program.ask("id").split()[2] == "3", "the third generation")
         program.office = int(program.ask("id").split()[1])
         until(lambda: program.info()["state"] == "idle", "idle")
-        equal(len(program.logged("begins")), 3, "generations")
+        equal(len(program.logged("begins", 3)), 3, "generations")
         program.stop()
 
 
@@ -108,7 +108,7 @@ def the_time_to_stop_ends_a_drain(folder):
         took = time.monotonic() - begun
         check(1.5 <= took <= 2.2 + slowly(1.5), f"the old process ended after {took:g} s")
         equal([read_all(client) for client in clients], [""] * 8, "answers")
-        equal([one["cut"] for one in program.logged("ends")], ["8"])
+        equal([one["cut"] for one in program.logged("ends", 1)], ["8"])
         program.serves(program.office)
         program.stop()
 

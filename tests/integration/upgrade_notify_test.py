@@ -141,6 +141,7 @@ def more_time_for_the_new_process_is_asked_for_by_the_old_one(folder):
         old = program.office
         program.plan(PLAN + "\nextend 90000")
         program.upgrade()
+        manager.wait_for("^READY=1", pid=program.office)
         told = [one for one in manager.told if "EXTEND_TIMEOUT_USEC" in one.text]
         equal([(one.pid, one.text) for one in told], [(old, "EXTEND_TIMEOUT_USEC=90000000")])
         program.stop()

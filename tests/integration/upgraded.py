@@ -179,8 +179,10 @@ class Program(Process):
         self.gone(self.office)
         equal(self.finish(), 0, "exit code of the first generation")
 
-    def logged(self, message):
-        """All records with this message."""
+    def logged(self, message, count=0):
+        """All records with this message; waits for so many, as the log is read by a thread."""
+        if count > 0:
+            until(lambda: len(self.logged(message)) >= count, f"{count} times {message!r}")
         return [record for record in self.records if record.get("msg") == message]
 
 
