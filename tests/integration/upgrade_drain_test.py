@@ -35,7 +35,7 @@ def what_began_before_is_finished_by_the_old_process(folder):
         clients = [program.held() for _ in range(5)]
         program.upgraded(program.hup())
         program.serves(program.office)
-        equal(program.info()["state"], "heir")
+        until(lambda: program.info()["state"] == "heir", "heir")
         check(is_alive(old), "the old process has ended")
         program.touch("release")
         equal([read_all(client) for client in clients], [f"released {old}\n"] * 5)

@@ -174,10 +174,12 @@ class Program(Process):
         until(lambda: not is_alive(pid), f"the end of {pid}")
 
     def stop(self):
-        """Stops the one that serves; nothing may be left."""
+        """Stops the one that serves; nothing may be left, but may take its time to end."""
         os.kill(self.office, signal.SIGTERM)
         self.gone(self.office)
+        until(lambda: not self.family(), "the end of all generations")
         equal(self.finish(), 0, "exit code of the first generation")
+        equal([line for line in self.lines if "Sanitizer" in line], [], "reports")
 
     def logged(self, message, count=0):
         """All records with this message; waits for so many, as the log is read by a thread."""
