@@ -176,13 +176,13 @@ def the_steps_are_told_in_order(folder):
         second = program.upgraded(program.hup())
         program.wait_for('msg="told to drain".*draining=1')
         os.kill(second, signal.SIGKILL)
-        program.wait_for("msg=hook step=rolled_back")
+        program.wait_for("msg=hook .*step=rolled_back")
         program.wait_for('msg="told to drain".*draining=0')
         program.office = first
         third = program.upgraded(program.hup())
-        program.wait_for(f"msg=hook step=committed own_pid={first} peer={third}")
+        program.wait_for(f"msg=hook .*step=committed own_pid={first} peer={third}")
         program.hup(first)  # ends the probation, and is done by the third one
-        program.wait_for(f"msg=hook step=drained own_pid={third} peer={first}")
+        program.wait_for(f"msg=hook .*step=drained own_pid={third} peer={first}")
         equal(hooks(program, first), ["before", "failed", "before", "committed", "rolled_back",
                                       "before", "committed"])
         told = [one for one in program.logged("hook") if one["own_pid"] == str(first)]
