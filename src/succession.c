@@ -68,13 +68,23 @@ static void tell_anchor(srun_runner *runner)
         SRUN_WARN(runner->log, "the anchor is not told who serves", SRUN_CODE("error", rc));
 }
 
+static void open_gate(srun_runner *runner)
+{
+    struct sockets *sockets = &of(runner)->sockets;
+    char name[HANDOVER_NAME_MAX];
+    sockets_set_office(sockets, true);
+    const char *refused = sockets_apply(sockets, NULL, name);
+    if (refused != NULL)
+        SRUN_WARN(runner->log, "an option of a socket that exists cannot be changed",
+                  SRUN_STR("name", name), SRUN_STR("option", refused));
+    sockets_open(sockets);
+}
+
 static void serve(srun_runner *runner)
 {
-    struct succession *succession = of(runner);
     const char *path = runner->config.value.upgrade.pid_file;
     srun_err err = {0};
-    sockets_set_office(&succession->sockets, true);
-    sockets_open(&succession->sockets);
+    open_gate(runner);
     tell_anchor(runner);
     if (path != NULL && pidfile_write(path, getpid(), &err) < 0)
         SRUN_ERROR(runner->log, "the PID file is not written", SRUN_STR("error", err.text));
@@ -105,6 +115,7 @@ static void yield_office(srun_runner *runner)
 static void reclaim_office(srun_runner *runner)
 {
     bool yielded = atomic_load(&of(runner)->draining);
+    sockets_restore(of(runner)->snapshot);
     serve(runner);
     notify_send(&runner->notify, "MAINPID=%d\nREADY=1", (int)getpid());
     if (yielded)
@@ -171,8 +182,7 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
         present(runner);
         break;
     case MACHINE_OPEN:
-        sockets_set_office(&succession->sockets, true);
-        sockets_open(&succession->sockets);
+        open_gate(runner);
         tell_anchor(runner);
         break;
     case MACHINE_TAKE_OFFICE:
@@ -417,8 +427,7 @@ int succession_start(srun_runner *runner)
     if (!succession->joined) {
         if (!runner->testing)
             take_activated(runner);
-        sockets_set_office(&succession->sockets, true);
-        sockets_open(&succession->sockets);
+        open_gate(runner);
     }
     report_publish(runner);
     return 0;

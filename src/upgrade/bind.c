@@ -130,9 +130,11 @@ static int bind_path_of(int fd, const struct address *address, unsigned mode,
     return rc < 0 ? fail(err, address, -rc, "chmod") : 0;
 }
 
-static int backlog_of(const struct srun_listen_options *options)
+int bind_set_backlog(int fd, const struct address *address, int backlog)
 {
-    return options->backlog > 0 ? options->backlog : SOMAXCONN;
+    if (address->type == SOCK_DGRAM || backlog == BIND_AS_IT_IS)
+        return 0;
+    return listen(fd, backlog > 0 ? backlog : SOMAXCONN) < 0 ? -errno : 0;
 }
 
 int bind_open(const struct address *address, const struct srun_listen_options *options, bool shared,
@@ -146,8 +148,9 @@ int bind_open(const struct address *address, const struct srun_listen_options *o
         return fail(err, address, errno, "setsockopt");
     int rc = address->has_path ? bind_path_of(fd, address, options->mode, path, err)
                                : bind_replacing(fd, address, err);
-    if (rc == 0 && address->type != SOCK_DGRAM && listen(fd, backlog_of(options)) < 0)
-        rc = fail(err, address, errno, "listen");
+    int listening = rc < 0 ? 0 : bind_set_backlog(fd, address, options->backlog);
+    if (listening < 0)
+        rc = fail(err, address, -listening, "listen");
     if (rc < 0) {
         bind_unlink(address, path);
         return rc;
@@ -174,15 +177,7 @@ const char *bind_adopt(int fd, const struct address *address,
     if (flags >= 0 && (flags & O_NONBLOCK) == 0)
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* on a socket these two do not fail */
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    const char *fixed = NULL;
-    if (address->type != SOCK_DGRAM && options->backlog >= 0 && listen(fd, backlog_of(options)) < 0)
-        fixed = "backlog";
-    if (address->has_path && options->mode != 0 &&
-        set_mode(address_path(address), options->mode) < 0)
-        fixed = "mode";
-    if (v6only_differs(fd, address, options))
-        fixed = "v6only";
-    return fixed;
+    return v6only_differs(fd, address, options) ? "v6only" : NULL;
 }
 
 int bind_share(int fd)
@@ -190,11 +185,24 @@ int bind_share(int fd)
     return set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0 ? -errno : 0;
 }
 
-bool bind_is_same(const struct address *address, const struct bind_path *path)
+int bind_mode(const struct address *address, const struct bind_path *path)
 {
     struct stat now;
-    return address->has_path && path->inode != 0 && look_at(address_path(address), &now) &&
-           now.st_dev == path->device && now.st_ino == path->inode;
+    bool same = address->has_path && path->inode != 0 && look_at(address_path(address), &now) &&
+                now.st_dev == path->device && now.st_ino == path->inode;
+    return same ? (int)(now.st_mode & MODE_MASK) : BIND_AS_IT_IS;
+}
+
+bool bind_is_same(const struct address *address, const struct bind_path *path)
+{
+    return bind_mode(address, path) != BIND_AS_IT_IS;
+}
+
+int bind_set_mode(const struct address *address, const struct bind_path *path, int mode)
+{
+    if (mode == BIND_AS_IT_IS || !bind_is_same(address, path))
+        return 0;
+    return set_mode(address_path(address), (unsigned)mode);
 }
 
 void bind_unlink(const struct address *address, const struct bind_path *path)

@@ -22,11 +22,19 @@ struct bind_path {
 int bind_open(const struct address *address, const struct srun_listen_options *options, bool shared,
               struct bind_path *path, srun_err *err);
 
-/* What may change on a socket that was handed over: the backlog, a path's mode (0: stays as it is,
- * and so does the backlog when it is negative). Returns the name of an option that should differ
- * and cannot ("v6only"), or NULL. O_NONBLOCK and FD_CLOEXEC are seen to. */
+/* Sees to O_NONBLOCK and FD_CLOEXEC of a socket that was handed over. Returns the name of an option
+ * that should differ and never can ("v6only"), or NULL. */
 const char *bind_adopt(int fd, const struct address *address,
                        const struct srun_listen_options *options);
+
+/* What may change later, in all processes that have the socket. 0 or a negative errno. */
+#define BIND_AS_IT_IS (-1)
+int bind_set_backlog(int fd, const struct address *address, int backlog); /* 0: SOMAXCONN */
+int bind_set_mode(const struct address *address, const struct bind_path *path, int mode);
+
+/* The mode of the path; BIND_AS_IT_IS when there is none, or it is no longer that file, which
+ * bind_set_mode then leaves alone. */
+int bind_mode(const struct address *address, const struct bind_path *path);
 
 /* Lets others of our user bind the same address from now on (SO_REUSEPORT). 0 or a negative errno.
  */

@@ -354,6 +354,8 @@ static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *o
         if (fd < 0)
             return -errno;
         out->entries[out->count] = entry->as;
+        out->shared[out->count] =
+            (struct sockets_shared){.bound = entry->bound, .backlog = entry->backlog};
         out->fds[out->count++] = fd;
     }
     return 0;
@@ -368,15 +370,18 @@ int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out)
     size_t room = sockets->count + 1; /* calloc of none may answer NULL */
     snapshot->entries = calloc(room, sizeof snapshot->entries[0]);
     snapshot->fds = calloc(room, sizeof snapshot->fds[0]);
+    snapshot->shared = calloc(room, sizeof snapshot->shared[0]);
     int rc = -ENOMEM;
-    if (snapshot->entries != NULL && snapshot->fds != NULL)
+    if (snapshot->entries != NULL && snapshot->fds != NULL && snapshot->shared != NULL)
         rc = copy_locked(sockets, snapshot);
     pthread_mutex_unlock(&sockets->lock);
-    if (rc < 0)
+    if (rc < 0) {
         (void)sockets_snapshot_free(snapshot);
-    else
-        *out = snapshot;
-    return rc;
+        return rc;
+    }
+    sockets_note_options(snapshot);
+    *out = snapshot;
+    return 0;
 }
 
 struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot)
@@ -387,6 +392,7 @@ struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot
         (void)close(snapshot->fds[i]);
     free(snapshot->entries);
     free(snapshot->fds);
+    free(snapshot->shared);
     free(snapshot);
     return NULL;
 }

@@ -46,9 +46,8 @@ void sockets_destroy(struct sockets *sockets);
  * "made", "handed over", "activated"; and an option that cannot be changed any more, or NULL. Looks
  * among those of this name that are open already, then among what was handed over with this name
  * and address (port 0 is port 0), then among what the service manager opened: by name, with or
- * without
- * ".socket", else by address. What comes in is believed only when it is such a socket. Of a unix
- * address there is one socket only. */
+ * without ".socket", else by address. What comes in is believed only when it is such a socket, and
+ * gets its options from sockets_apply. Of a unix address there is one socket only. */
 struct sockets_found {
     const char *origin, *fixed;
 };
@@ -67,6 +66,11 @@ void sockets_open(struct sockets *sockets);
 void sockets_shut(struct sockets *sockets);
 void sockets_set_office(struct sockets *sockets, bool in_office);
 
+/* In office, gives what came in the backlog and mode that were asked for here, once: all, or those
+ * of one name. Not in office it does nothing: they would change for the generation that serves.
+ * NULL, or an option that the system refuses, and whose. May wait for the file system. */
+const char *sockets_apply(struct sockets *sockets, const char *only, char name[HANDOVER_NAME_MAX]);
+
 /* As srun_upgrade_keep (fd is copied; kind KEPT or STATE), forget, take. */
 int sockets_keep(struct sockets *sockets, const char *name, int fd, enum handover_kind kind,
                  srun_err *err);
@@ -83,12 +87,20 @@ struct sockets_snapshot {
     size_t count;
     struct handover_entry *entries;
     int *fds;
+    struct sockets_shared { /* of a listener: what the new generation may change, as it is now */
+        struct address bound;
+        int backlog, mode;
+    } * shared;
 };
 /* How many that would be now. */
 size_t sockets_to_hand_over(struct sockets *sockets);
 /* 0, -ENOMEM, -EMFILE. */
 int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out);
 struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot);
+
+/* In office again: backlogs and modes as they were when this was handed over. snapshot may be NULL.
+ */
+void sockets_restore(const struct sockets_snapshot *snapshot);
 
 /* What came in and was not asked for: how many, and their names ("a, a#1, b"; one without a name by
  * its address), whole ones only, with dots when not all fit. */

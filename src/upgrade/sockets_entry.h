@@ -21,6 +21,8 @@ struct sockets_entry {
     bool activated; /* came from the service manager, and not from a generation of ours */
     bool made;      /* by this process */
     bool let_go;
+    bool due;          /* came in, and what follows has not been applied to it yet */
+    int backlog, mode; /* as bind_set_backlog and bind_set_mode take them */
     int fd;
     int gate;           /* or -1: nobody has asked for it */
     const char *origin; /* "made", "handed over", "activated" */
@@ -61,6 +63,9 @@ void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
 /* Makes sockets_index_locked possible. 0, -ENOMEM, -EMFILE: a number beyond all reason. */
 int sockets_index_reserve_locked(struct sockets *sockets, int fd);
 void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry *entry);
+
+/* The modes of paths; without the lock. */
+void sockets_note_options(struct sockets_snapshot *snapshot);
 
 /* May this generation unlink its path? */
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry);

@@ -252,25 +252,25 @@ static int open_missing(struct request *request, srun_err *err)
 
 /* --- all or nothing -------------------------------------------------------------------------- */
 
-/* The options of what came from outside are the operator's: they are only set when the program
- * insists. A path that is no longer the socket's is left alone. */
-static void adopt_options(struct request *request)
+static void adopt(struct request *request)
 {
     for (unsigned i = 0; i < request->count; i++) {
         const struct sockets_entry *entry = request->members[i].entry;
-        if (!request->members[i].claimed)
-            continue;
-        struct srun_listen_options options = request->options;
-        const struct bind_path path = {.device = entry->as.device, .inode = entry->as.inode};
-        bool outside = entry->activated || entry->as.outside != 0;
-        if (outside && options.backlog == 0)
-            options.backlog = -1;
-        if (outside || (entry->bound.has_path && !bind_is_same(&entry->bound, &path)))
-            options.mode = 0;
-        const char *fixed = bind_adopt(entry->fd, &entry->bound, &options);
+        const char *fixed = request->members[i].claimed
+                                ? bind_adopt(entry->fd, &entry->bound, &request->options)
+                                : NULL;
         if (fixed != NULL)
             request->fixed = fixed;
     }
+}
+
+/* The options of what came from outside are the operator's: a backlog is only set when the program
+ * insists. */
+static void note_options(struct sockets_entry *entry, const struct srun_listen_options *options)
+{
+    bool outside = entry->activated || entry->as.outside != 0;
+    entry->backlog = outside && options->backlog == 0 ? BIND_AS_IT_IS : options->backlog;
+    entry->mode = outside || options->mode == 0 ? BIND_AS_IT_IS : (int)options->mode;
 }
 
 static int reserve_locked(const struct request *request)
@@ -293,6 +293,8 @@ static void enter_locked(const struct request *request, unsigned index)
     entry->as.outside |= entry->activated;
     entry->asked = request->address;
     entry->state = OURS;
+    entry->due = member->claimed;
+    note_options(entry, &request->options);
     if (member->made)
         sockets_append_locked(request->sockets, entry);
     sockets_index_locked(request->sockets, entry->fd, entry);
@@ -337,12 +339,18 @@ static int listen_in_turn(struct request *request, srun_err *err)
     if (rc == 0)
         rc = open_missing(request, err);
     if (rc == 0) {
-        adopt_options(request);
+        adopt(request);
         rc = enter(request, err);
     }
-    if (rc < 0)
+    if (rc < 0) {
         roll_back(request);
-    return rc;
+        return rc;
+    }
+    char name[HANDOVER_NAME_MAX]; /* ours */
+    const char *refused = sockets_apply(request->sockets, request->name, name);
+    if (request->fixed == NULL)
+        request->fixed = refused;
+    return 0;
 }
 
 int sockets_listen(struct sockets *sockets, const char *name, const char *address,

@@ -64,6 +64,8 @@ static int live(void)
     ck_assert_int_eq(err.code == 0, err.text[0] == '\0');
     sockets_shut(&old);
     sockets_set_office(&new, true);
+    char name[HANDOVER_NAME_MAX];
+    note(&rc, sockets_apply(&new, NULL, name) != NULL ? -EIO : 0);
     sockets_let_go(&old);
     sockets_destroy(&new);
     sockets_destroy(&old);

@@ -180,6 +180,40 @@ def an_option_that_can_be_changed_is(folder):
         program.stop()
 
 
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@suite.test
+def an_option_stays_when_the_upgrade_fails(folder):
+    path = os.path.join(folder, "path")
+    with running(folder, PLAN + f"\nlisten path unix://{path} 600") as program:
+        program.plan(PLAN + f"\nlisten path unix://{path} 666\nwait go\nfail out of paper")
+        since = program.hup()
+        until(lambda: len(program.logged("listening")) == 4, "the new one listens")
+        equal(mode_of(path), 0o600)
+        program.touch("go")
+        program.wait_for('msg="upgrade failed".*out of paper', since=since)
+        equal(mode_of(path), 0o600)
+        program.stop()
+
+
+@suite.test
+def an_option_is_given_back_when_the_upgrade_is_rolled_back(folder):
+    path = os.path.join(folder, "path")
+    with running(folder, PLAN + f"\nlisten path unix://{path} 600", env=PROBATION) as program:
+        old = program.office
+        program.plan(PLAN + f"\nlisten path unix://{path} 666")
+        new = program.upgraded(program.hup())
+        equal(mode_of(path), 0o666)
+        os.kill(new, signal.SIGKILL)
+        program.wait_for('msg="rolled back"')
+        equal(mode_of(path), 0o600)
+        program.office = old
+        program.serves(old, f"unix://{path}")
+        program.stop()
+
+
 @suite.test
 def an_option_that_cannot_be_changed_is_told(folder):
     if not os.path.exists("/proc/net/if_inet6"):

@@ -233,13 +233,20 @@ START_TEST(changes_what_can_be_changed_on_a_socket_that_was_handed_over)
         int fd = opened(&address, SRUN_LISTEN_OPTIONS(.mode = 0600), &path);
         ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
         ck_assert_int_eq(fcntl(fd, F_SETFD, 0), 0);
-        ck_assert_ptr_null(bind_adopt(fd, &address, SRUN_LISTEN_OPTIONS(.backlog = 7)));
+        ck_assert_ptr_null(bind_adopt(fd, &address, SRUN_LISTEN_OPTIONS(.mode = 0660)));
         ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
         ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
         ck_assert_uint_eq(mode_of(address_path(&address)), 0600);
-        ck_assert_ptr_null(bind_adopt(fd, &address, SRUN_LISTEN_OPTIONS(.mode = 0660)));
+        ck_assert_int_eq(bind_set_backlog(fd, &address, 7), 0);
+        ck_assert_int_eq(bind_set_mode(&address, &path, BIND_AS_IT_IS), 0);
+        ck_assert_int_eq(bind_mode(&address, &path), 0600);
+        ck_assert_int_eq(bind_set_mode(&address, &path, 0660), 0);
         ck_assert_uint_eq(mode_of(address_path(&address)), 0660);
         bind_unlink(&address, &path);
+        ck_assert_int_eq(bind_mode(&address, &path), BIND_AS_IT_IS);
+        ck_assert_int_eq(bind_set_mode(&address, &path, 0600), 0);
+        ck_assert_int_lt(bind_set_backlog(-1, &address, 7), 0);
+        ck_assert_int_eq(bind_set_backlog(-1, &address, BIND_AS_IT_IS), 0);
         (void)close(fd);
     }
 END_TEST

@@ -105,6 +105,8 @@ static inline void take_over(void)
     sockets_shut(&old);
     sockets_set_office(&old, false);
     sockets_set_office(&new, true);
+    char name[HANDOVER_NAME_MAX];
+    ck_assert_ptr_null(sockets_apply(&new, NULL, name));
     sockets_open(&new);
 }
 

@@ -4,6 +4,8 @@
  */
 #include "generations.h"
 
+#include <netinet/tcp.h>
+
 /* --- paths ----------------------------------------------------------------------------------- */
 
 START_TEST(removes_a_path_only_in_office)
@@ -68,13 +70,86 @@ START_TEST(leaves_a_path_that_another_has_taken_and_its_mode)
         take_over();
         ck_assert_int_eq(
             sockets_listen(&new, "x", path, SRUN_LISTEN_OPTIONS(.mode = 0666), &fd, 1, NULL, NULL),
-            0);
+            0); /* in office, so at once */
         struct stat now;
         ck_assert_int_eq(lstat(address_path(&address), &now), 0);
         ck_assert_uint_eq(now.st_mode & 0777, 0600);
         close_both();
         ck_assert(bind_is_same(&address, &other));
         (void)close(stranger);
+    }
+END_TEST
+
+/* --- options --------------------------------------------------------------------------------- */
+
+static void listen_with(struct sockets *sockets, const char *name, const char *address,
+                        const struct srun_listen_options *options)
+{
+    int fd = -1;
+    struct sockets_found found = {0};
+    ck_assert_int_eq(sockets_listen(sockets, name, address, options, &fd, 1, &found, NULL), 0);
+    ck_assert_ptr_null(found.fixed);
+}
+
+/* The system tells it of a listener of TCP only. */
+static unsigned backlog_of(struct sockets *sockets, const char *name)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int fd = listen_as(sockets, name, ANY_TCP);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_sacked;
+}
+
+static unsigned mode_of(const char *address)
+{
+    struct stat now;
+    ck_assert_int_eq(lstat(strchr(address, '/') + 2, &now), 0);
+    return now.st_mode & 0777;
+}
+
+START_TEST(changes_options_in_office_and_gives_them_back)
+    {
+        char path[ADDRESS_TEXT_MAX], name[HANDOVER_NAME_MAX] = "";
+        in_folder(path, "unix");
+        open_both();
+        listen_with(&old, "x", path, SRUN_LISTEN_OPTIONS(.mode = 0600));
+        listen_with(&old, "tcp", ANY_TCP, SRUN_LISTEN_OPTIONS(.backlog = 9));
+        ck_assert_int_eq(chmod(strchr(path, '/') + 2, 0640), 0); /* the operator has */
+        struct sockets_snapshot *snapshot = NULL;
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        hand_over(&old, &new);
+        listen_with(&new, "x", path, SRUN_LISTEN_OPTIONS(.mode = 0666));
+        listen_with(&new, "tcp", ANY_TCP, SRUN_LISTEN_OPTIONS(.backlog = 5));
+        ck_assert_ptr_null(sockets_apply(&new, NULL, name)); /* too early */
+        ck_assert_uint_eq(mode_of(path), 0640);
+        ck_assert_uint_eq(backlog_of(&old, "tcp"), 9);
+        take_over();
+        ck_assert_uint_eq(mode_of(path), 0666);
+        ck_assert_uint_eq(backlog_of(&old, "tcp"), 5);
+        sockets_restore(snapshot);
+        ck_assert_uint_eq(mode_of(path), 0640);
+        ck_assert_uint_eq(backlog_of(&old, "tcp"), 9);
+        ck_assert_ptr_null(sockets_apply(&new, NULL, name)); /* once */
+        ck_assert_uint_eq(mode_of(path), 0640);
+        ck_assert_str_eq(name, "");
+        sockets_restore(NULL);
+        (void)sockets_snapshot_free(snapshot);
+        close_both();
+    }
+END_TEST
+
+START_TEST(leaves_options_as_they_are_when_none_are_asked_for)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        in_folder(path, "unix");
+        open_both();
+        listen_with(&old, "x", path, SRUN_LISTEN_OPTIONS(.mode = 0600));
+        hand_over(&old, &new);
+        (void)listen_as(&new, "x", path);
+        take_over();
+        ck_assert_uint_eq(mode_of(path), 0600);
+        close_both();
     }
 END_TEST
 
@@ -161,6 +236,8 @@ int main(void)
     return HARNESS("sockets_path", removes_a_path_only_in_office,
                    removes_the_path_of_a_listener_that_nobody_asks_for_any_more,
                    leaves_a_path_that_another_has_taken_and_its_mode,
+                   changes_options_in_office_and_gives_them_back,
+                   leaves_options_as_they_are_when_none_are_asked_for,
                    takes_activated_sockets_by_name_then_by_address,
                    tells_sockets_of_one_unit_apart_by_address_and_type,
                    names_what_has_no_name_by_its_address);
