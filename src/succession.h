@@ -26,6 +26,7 @@ struct succession {
     srun_err unknown;  /* why the origin is not known: then there is no upgrade */
     bool joined;       /* started by an older generation */
     bool told_manager; /* RELOADING=1: it waits for an answer */
+    bool asked_again;  /* while a request was remembered; the service manager was not told */
     bool failed;       /* this process ends, and nobody wanted it to */
     bool resigned;     /* the same, in its probation */
     bool presented;    /* the new process was named to the service manager */

@@ -88,6 +88,13 @@ static void tell_step(srun_runner *runner, srun_upgrade_step step, const char *t
 
 /* --- the service manager --------------------------------------------------------------------- */
 
+static void tell_reloading(srun_runner *runner)
+{
+    notify_reloading(&runner->notify);
+    runner->succession.told_manager = true;
+    runner->succession.asked_again = false;
+}
+
 /* There is no word for failure: ready, as before, and why (a reload that hears nothing hangs). */
 static void tell_failure(srun_runner *runner, const char *text)
 {
@@ -231,12 +238,14 @@ void report_asked(srun_runner *runner, const char *why)
 {
     struct succession *succession = &runner->succession;
     enum machine_state state = succession->machine.state;
-    SRUN_INFO(runner->log, "upgrade requested", SRUN_STR("why", why),
-              SRUN_STR("state", machine_state_name(state)));
-    if (!succession->machine.asked)
-        succession->wanted_at = clock_now(&runner->clock);
-    notify_reloading(&runner->notify);
-    succession->told_manager = true;
+    bool again = succession->machine.asked;
+    SRUN_LOG_AT_(runner->log, again ? SRUN_LEVEL_DEBUG : SRUN_LEVEL_INFO, "upgrade requested",
+                 SRUN_STR("why", why), SRUN_STR("state", machine_state_name(state)));
+    succession->asked_again |= again;
+    if (again)
+        return;
+    succession->wanted_at = clock_now(&runner->clock);
+    tell_reloading(runner);
 }
 
 void report_refusal(srun_runner *runner, const char *reason)
@@ -254,6 +263,8 @@ void report_refusal(srun_runner *runner, const char *reason)
 void report_launch(srun_runner *runner)
 {
     const struct succession *succession = &runner->succession;
+    if (succession->asked_again || !succession->told_manager)
+        tell_reloading(runner);
     SRUN_INFO(
         runner->log, "upgrade begins", SRUN_UINT("new_generation", succession->generation + 1),
         SRUN_STR("binary", succession->origin.binary), SRUN_STR("trace_id", succession->trace_id));

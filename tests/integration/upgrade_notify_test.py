@@ -10,7 +10,7 @@ import time
 
 sys.dont_write_bytecode = True
 from support import Suite, check, equal  # noqa: E402
-from upgraded import PLAN, Manager, build, running, slowly  # noqa: E402
+from upgraded import PLAN, Manager, build, running, slowly, until  # noqa: E402
 
 suite = Suite("upgrade_notify")
 
@@ -122,6 +122,29 @@ def a_rollback_names_the_old_process_again(folder):
         program.office = old
         program.stop()
         manager.wait_for("^STOPPING=1", pid=old)
+
+
+@suite.test
+def of_many_requests_only_the_one_that_is_remembered_is_told_and_again_when_it_begins(folder):
+    with managed(folder) as (manager, program):
+        first, since = program.office, len(manager.told)
+        program.plan(PLAN + "\nwait go\nfail no more paper")
+        program.hup()
+        place = program.mark_now()
+        program.wait_for("msg=begins", since=place)
+        for count in range(2, 7):
+            program.hup()
+            until(lambda: len(program.logged("upgrade requested")) == count, "the request")
+        equal([one["level"] for one in program.logged("upgrade requested")],
+              ["INFO"] * 2 + ["DEBUG"] * 4)
+        program.touch("go")
+        until(lambda: len(program.logged("upgrade failed")) == 2, "both failed")
+        manager.wait_for("^STATUS=running", pid=first)
+        names = {first: "old"}
+        reloading = [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC")]
+        equal(essence(manager.told[since:], names),
+              [*reloading, *reloading, ("old", "READY=1"), *reloading, ("old", "READY=1")])
+        program.stop()
 
 
 @suite.test
