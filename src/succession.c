@@ -33,12 +33,11 @@ static struct succession *of(srun_runner *runner)
 static void tell_services(srun_runner *runner, bool draining)
 {
     struct succession *succession = of(runner);
-    int fd = atomic_load(&succession->drain_fd);
+    pthread_mutex_lock(&runner->lock);
     atomic_store(&succession->draining, draining);
-    if (fd >= 0 && draining)
-        fd_event_raise(fd);
-    else if (fd >= 0)
-        fd_event_lower(fd);
+    if (succession->drain_fd >= 0)
+        (draining ? fd_event_raise : fd_event_lower)(succession->drain_fd);
+    pthread_mutex_unlock(&runner->lock);
     for (unsigned i = 0; i < runner->active_count; i++)
         if (sequence_state(runner->seq, i) == SRUN_RUNNING)
             service_tell_drain(runner->active[i], draining);
@@ -48,14 +47,12 @@ int succession_drain_fd(srun_runner *runner)
 {
     struct succession *succession = of(runner);
     pthread_mutex_lock(&runner->lock);
-    int fd = atomic_load(&succession->drain_fd);
+    int fd = succession->drain_fd;
     if (fd < 0) {
         fd = fd_event_new();
-        if (fd >= 0) {
-            atomic_store(&succession->drain_fd, fd);
-            if (atomic_load(&succession->draining))
-                fd_event_raise(fd);
-        }
+        succession->drain_fd = fd < 0 ? -1 : fd;
+        if (fd >= 0 && atomic_load(&succession->draining))
+            fd_event_raise(fd);
     }
     pthread_mutex_unlock(&runner->lock);
     return fd;
@@ -438,12 +435,11 @@ void succession_destroy(srun_runner *runner)
     struct succession *succession = of(runner);
     if (succession->request.item.kind != ITEM_SUCCESSION)
         return; /* never begun */
-    int drain_fd = atomic_load(&succession->drain_fd);
     peer_drop_launch(runner);
     peer_forget(runner);
     sockets_destroy(&succession->sockets);
     origin_free(&succession->origin);
     anchored_end(&succession->anchor);
-    if (drain_fd >= 0)
-        (void)close(drain_fd);
+    if (succession->drain_fd >= 0)
+        (void)close(succession->drain_fd);
 }

@@ -68,10 +68,10 @@ struct succession {
 
     enum machine_state shown; /* in info; both also change where nothing is to be done */
     bool shown_asked;
-    _Atomic bool draining; /* read by any thread */
-    _Atomic int drain_fd;  /* -1 until asked for */
+    _Atomic bool draining; /* written under the runner's lock; read by any thread */
 
     /* Guarded by the runner's lock. */
+    int drain_fd; /* readable while draining; -1 until asked for */
     struct srun_upgrade_info info;
     uint64_t asked, taken, answered; /* requests by srun_upgrade_request, counted */
     struct {
