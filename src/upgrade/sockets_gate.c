@@ -98,8 +98,10 @@ int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *peer, sockl
         int client = accept4(fd, peer, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0)
             return client;
-        if (errno != EINTR && !is_of_one_client(errno))
-            return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+        if (errno == EINTR || is_of_one_client(errno))
+            continue;
+        bool shut = !atomic_load(&sockets->open); /* then it may have been let go: EOPNOTSUPP */
+        return errno == EWOULDBLOCK || shut ? -EAGAIN : -errno;
     }
     return -EAGAIN; /* who polls is told again at once */
 }

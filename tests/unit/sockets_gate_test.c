@@ -171,10 +171,42 @@ START_TEST(lets_go_of_listeners_and_keeps_their_numbers)
     }
 END_TEST
 
+static _Atomic bool accepting;
+
+static void *accept_until_shut(void *fd)
+{
+    int rc = -EAGAIN;
+    atomic_store(&accepting, true);
+    while (rc == -EAGAIN && atomic_load(&old.open))
+        rc = sockets_accept(&old, *(int *)fd, NULL, NULL);
+    return rc == -EAGAIN ? NULL : fd;
+}
+
+START_TEST(tells_nobody_who_accepts_that_the_listener_is_let_go)
+    {
+        for (int i = 0; i < 200; i++) {
+            pthread_t thread;
+            void *surprised;
+            open_both();
+            int fd = listen_as(&old, "http", ANY_TCP);
+            atomic_store(&accepting, false);
+            ck_assert_int_eq(pthread_create(&thread, NULL, accept_until_shut, &fd), 0);
+            while (!atomic_load(&accepting)) {
+            }
+            sockets_shut(&old);
+            sockets_let_go(&old);
+            ck_assert_int_eq(pthread_join(thread, &surprised), 0);
+            ck_assert_ptr_null(surprised);
+            close_both();
+        }
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("sockets_gate", is_readable_behind_the_gate_only_while_it_is_open,
                    reports_no_closed_listener_while_a_copy_lives,
                    lets_threads_accept_while_the_gate_opens_and_shuts,
-                   finds_one_of_a_thousand_listeners, lets_go_of_listeners_and_keeps_their_numbers);
+                   finds_one_of_a_thousand_listeners, lets_go_of_listeners_and_keeps_their_numbers,
+                   tells_nobody_who_accepts_that_the_listener_is_let_go);
 }
