@@ -83,7 +83,7 @@ int srun_listen_address(srun_context *ctx, int fd, char *out, size_t size)
 
 int srun_gate_open(const srun_context *ctx)
 {
-    return atomic_load_explicit(&sockets_of(ctx)->open, memory_order_acquire);
+    return !is_forked(ctx) && atomic_load_explicit(&sockets_of(ctx)->open, memory_order_acquire);
 }
 
 int srun_gate_fd(srun_context *ctx, int fd)
@@ -114,7 +114,8 @@ int srun_accept(srun_context *ctx, int fd, struct sockaddr *peer, socklen_t *len
 
 int srun_draining(const srun_context *ctx)
 {
-    return atomic_load_explicit(&runner_of(ctx)->succession.draining, memory_order_acquire);
+    return !is_forked(ctx) &&
+           atomic_load_explicit(&runner_of(ctx)->succession.draining, memory_order_acquire);
 }
 
 int srun_drain_fd(srun_context *ctx)

@@ -72,7 +72,7 @@ SRUN_API int srun_listen_address(srun_context *ctx, int fd, char *out, size_t si
 
 /* While two generations live only one of them may accept. The gate is open in the one that serves:
  * in a first generation from the start on, in a later one from the moment it takes over; until its
- * successor has. One atomic read. Threads: any. */
+ * successor has. Shut in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_gate_open(const srun_context *ctx);
 
 /* A descriptor that is readable while the gate is open and something waits on fd, a socket of
@@ -95,7 +95,7 @@ SRUN_API int srun_accept_now(srun_context *ctx, int fd, struct sockaddr *peer, s
  * `Connection: close` with each response). It may become 0 again: the new generation has died in
  * the probation, and this one serves on. Who takes work from a queue or a timer asks srun_gate_open
  * instead: it is 0 as well in a new generation that does not serve yet.
- * One atomic read. Threads: any. */
+ * 0 in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_draining(const srun_context *ctx);
 
 /* Readable while srun_draining is 1. Owned by the runner; never read it. Threads: any. */

@@ -29,6 +29,31 @@ static void assert_refused(int line, int rc)
 
 #define REFUSED(call) assert_refused(__LINE__, (call))
 
+static void call_upgrades(srun_context *ctx)
+{
+    int fd;
+    void *data;
+    size_t size;
+    char text[64];
+    struct srun_upgrade_info info;
+    REFUSED(srun_listen(ctx, "http", "tcp://127.0.0.1:0", &fd, NULL));
+    REFUSED(srun_listen_close(ctx, "http"));
+    REFUSED(srun_listen_address(ctx, 0, text, sizeof text));
+    REFUSED(srun_gate_fd(ctx, 0));
+    REFUSED(srun_accept(ctx, 0, NULL, NULL));
+    REFUSED(srun_accept_now(ctx, 0, NULL, NULL));
+    REFUSED(srun_drain_fd(ctx));
+    REFUSED(srun_upgrade_keep(stage.runner, "kept", 0, NULL));
+    REFUSED(srun_upgrade_keep_state(stage.runner, "kept", "", 0, NULL));
+    REFUSED(srun_upgrade_forget(stage.runner, "kept"));
+    REFUSED(srun_upgrade_take(stage.runner, "kept", &fd, NULL));
+    REFUSED(srun_upgrade_take_state(stage.runner, "kept", &data, &size, NULL));
+    REFUSED(srun_upgrade_request(stage.runner, NULL, -1, NULL));
+    srun_upgrade_info(stage.runner, &info);
+    if (srun_gate_open(ctx) || srun_draining(ctx) || info.generation != 0)
+        _exit(254);
+}
+
 static void call_everything(void)
 {
     srun_context *ctx = atomic_load(&db.ctx);
@@ -46,6 +71,7 @@ static void call_everything(void)
     REFUSED(srun_runner_parse(stage.runner, 0, NULL, NULL));
     REFUSED(srun_runner_listen(stage.runner, on_transition, NULL, NULL));
     REFUSED(srun_runner_exit_code(stage.runner));
+    call_upgrades(ctx);
     srun_cause cause;
     srun_runner_cause(stage.runner, &cause);
     srun_heartbeat(ctx);
