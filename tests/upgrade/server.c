@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SPARE_MAX = 16 }; /* descriptors that clients may have left just now */
+
 static struct clients web;
 static char orders_path[32];
 static int orders = -1;
@@ -96,14 +98,16 @@ static int obey(const char *order, srun_err *err)
         return srun_fail(err, -EIO, "ordered to fail");
     if (strcmp(order, "open") != 0)
         return faults_do("orders", order);
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        int rc = srun_fail(err, -errno, "/dev/null: %m");
+    int fds[SPARE_MAX], count = 0, rc = 0;
+    while (count < SPARE_MAX && (fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    if (count < SPARE_MAX) {
+        rc = srun_fail(err, -errno, "/dev/null: %m");
         (void)dprintf(STDERR_FILENO, "msg=starved pid=%d\n", getpid());
-        return rc;
     }
-    (void)close(fd);
-    return 0;
+    while (count > 0)
+        (void)close(fds[--count]);
+    return rc;
 }
 
 static int read_orders(srun_err *err)
