@@ -77,14 +77,19 @@ static void open_gate(srun_runner *runner)
     sockets_open(sockets);
 }
 
-static void serve(srun_runner *runner)
+static void tell_who_serves(srun_runner *runner)
 {
     const char *path = runner->config.value.upgrade.pid_file;
     srun_err err = {0};
-    open_gate(runner);
     tell_anchor(runner);
     if (path != NULL && pidfile_write(path, getpid(), &err) < 0)
         SRUN_ERROR(runner->log, "the PID file is not written", SRUN_STR("error", err.text));
+}
+
+static void serve(srun_runner *runner)
+{
+    open_gate(runner);
+    tell_who_serves(runner);
     runner->notify.mute = false;
 }
 
@@ -114,10 +119,24 @@ static void reclaim_office(srun_runner *runner)
     bool yielded = atomic_load(&of(runner)->draining);
     sockets_restore(of(runner)->snapshot);
     serve(runner);
+    of(runner)->reclaimed = true;
     notify_send(&runner->notify, "MAINPID=%d\nREADY=1", (int)getpid());
     if (yielded)
         tell_services(runner, false);
     outcome_look_ready(runner);
+}
+
+/* A new process that was killed as it took over may have said that it serves after we had said that
+ * we do. */
+static void forget(srun_runner *runner)
+{
+    struct succession *succession = of(runner);
+    if (succession->reclaimed) {
+        sockets_restore(succession->snapshot);
+        tell_who_serves(runner);
+    }
+    succession->reclaimed = false;
+    peer_forget(runner);
 }
 
 /* The new process as the main one of the unit; done as soon as the service manager knows. */
@@ -206,7 +225,7 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
                                action->signal == MACHINE_KILL ? SIGKILL : SIGTERM);
         break;
     case MACHINE_FORGET:
-        peer_forget(runner);
+        forget(runner);
         break;
     default:
         report_action(runner, action, now);

@@ -29,6 +29,7 @@ struct succession {
     bool asked_again;  /* while a request was remembered; the service manager was not told */
     bool failed;       /* this process ends, and nobody wanted it to */
     bool resigned;     /* the same, in its probation */
+    bool reclaimed;    /* it serves again; the new process may not have ended yet */
     bool presented;    /* the new process was named to the service manager */
     unsigned generation;
 

@@ -166,6 +166,19 @@ static int judge_hello(srun_runner *runner, const struct handover_message *hello
     return 0;
 }
 
+/* In case that they are its last, or the reason of a failure. */
+static void note_words(struct succession *succession, const struct handover_message *message)
+{
+    bool tells = message->type == HANDOVER_PROGRESS || message->type == HANDOVER_FAILED;
+    if (message->type == HANDOVER_STOPPING)
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text, "it was told to stop");
+    else if (tells && message->text[0] != '\0')
+        memcpy(succession->peer_text, message->text, sizeof succession->peer_text);
+    else if (message->type != HANDOVER_HELLO) /* which is judged */
+        (void)snprintf(succession->peer_text, sizeof succession->peer_text, "it said %s",
+                       handover_type_name(message->type));
+}
+
 static void take_message(srun_runner *runner, const struct handover_message *message)
 {
     struct succession *succession = of(runner);
@@ -199,8 +212,7 @@ static void take_message(srun_runner *runner, const struct handover_message *mes
     default:
         break;
     }
-    if (message->text[0] != '\0')
-        memcpy(succession->peer_text, message->text, sizeof succession->peer_text);
+    note_words(succession, message);
     peer_feed(runner, &event);
 }
 
