@@ -9,8 +9,8 @@
 
 #include "runner.h"
 
-/* While one more upgrade is remembered, others are hardly worth a word: a storm of them is quiet, and
- * the service manager hears of them when that one begins. */
+/* While one more upgrade is remembered, others are hardly worth a word: a storm of them is quiet.
+ * The service manager hears of them when that one begins. */
 void report_asked(srun_runner *runner, const char *why);
 void report_refusal(srun_runner *runner, const char *reason);
 void report_launch(srun_runner *runner);

@@ -102,6 +102,7 @@ static void become_idle(struct machine *machine)
 static void fail(struct machine *machine, enum machine_reason reason, bool gone, int64_t now)
 {
     enum machine_state phase = machine->state;
+    machine->leaves = reason == MACHINE_BECAUSE_SAID;
     if (phase == MACHINE_COMMIT)
         act(machine, MACHINE_RECLAIM); /* who is told of the failure finds us serving */
     act_because(machine, MACHINE_FAILED, reason);
@@ -120,6 +121,7 @@ static void roll_back(struct machine *machine, enum machine_reason reason, int64
 {
     act(machine, MACHINE_RECLAIM);
     act_because(machine, MACHINE_ROLLED_BACK, reason);
+    machine->leaves = reason == MACHINE_BECAUSE_SAID;
     if (reason == MACHINE_BECAUSE_GONE) {
         become_idle(machine);
         return;
@@ -362,7 +364,7 @@ static void on_ended(struct machine *machine, int64_t now)
         act(machine, MACHINE_PRESENT);
     else if (machine->state >= MACHINE_SPAWN && machine->state <= MACHINE_HANDOVER)
         fail(machine, MACHINE_BECAUSE_ENDING, false, now);
-    else if (machine->state == MACHINE_REAP && machine->spawned)
+    else if (machine->state == MACHINE_REAP && machine->spawned && !machine->leaves)
         send_signal(machine, MACHINE_KILL);
 }
 

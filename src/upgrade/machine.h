@@ -134,6 +134,7 @@ struct machine {
     bool ending;
     bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */
+    bool leaves;   /* in REAP: the new process said that it stops, and may do so in peace */
     bool alone;    /* in DRAIN: the new process has ended too */
     bool settled;  /* in HEIR: the old process cannot come back */
     bool unclear;  /* the old process has gone before all services of this one were RUNNING */
