@@ -211,7 +211,7 @@ def the_program_may_refuse(folder):
     with running(folder) as program:
         program.touch("refuse", "the tide is high")
         program.fails("the tide is high", "spawn")
-        equal(hooks(program, program.office), ["before", "failed"])
+        until(lambda: hooks(program, program.office) == ["before", "failed"], "the hooks")
         equal(len(program.logged("begins")), 1, "generations that began")
         os.unlink(os.path.join(folder, "refuse"))
         program.upgrade()
