@@ -65,8 +65,10 @@ static void accept_clients(struct echo *echo, srun_context *ctx)
     int fd;
     while ((fd = srun_accept_now(ctx, echo->tcp, NULL, NULL)) >= 0)
         peers_add(&echo->peers, fd, echo->poller);
-    if (fd != -EAGAIN)
+    if (fd != -EAGAIN) {
         SRUN_WARN(srun_context_log(ctx), "accept", SRUN_CODE("error", fd));
+        srun_sleep_ms(ctx, 100); /* out of descriptors: the connection waits in the backlog */
+    }
 }
 
 static void serve_until_cancelled(struct echo *echo, srun_context *ctx)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define CONNECTIONS_MAX 256
 #define CONNECTIONS_HARD_MAX 1024 /* when the backlog is emptied at the end */
@@ -65,7 +66,9 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 static int start_daemon(struct server *server, srun_err *err)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
+                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
+    if (strncmp(server->address, "tcp:", 4) == 0) /* elsewhere it misses the options of TCP, and */
+        flags |= MHD_USE_ERROR_LOG;               /* says so with each part of each response */
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_error, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},

@@ -17,7 +17,8 @@ from support import (LIMIT, SOURCE_DIR, Load, Process, Suite, ask, check, connec
                      expect, has_program, normalise, parse_line, program, request, run)  # noqa: E402
 
 suite = Suite("examples")
-ALL = [name for name in ("hello", "http", "worker", "embed-epoll", "embed-uv") if has_program(name)]
+ALL = [name for name in ("hello", "http", "echo", "worker", "embed-epoll", "embed-uv")
+       if has_program(name)]
 
 
 def expect_file(name):
@@ -51,14 +52,14 @@ def drained(process):
 
 @suite.test
 def all_are_built(folder):
-    for name in ("hello", "http", "worker", "embed-epoll"):
+    for name in ("hello", "http", "echo", "worker", "embed-epoll"):
         check(name in ALL, f"{program(name)} is not there")
 
 
 @suite.test
 def help_names_the_flags(folder):
-    wanted = {"http": "--http.address", "worker": "--job.ms", "embed-epoll": "--tick",
-              "embed-uv": "--tick", "hello": "--config"}
+    wanted = {"http": "--http.address", "echo": "--echo.address", "worker": "--job.ms",
+              "embed-epoll": "--tick", "embed-uv": "--tick", "hello": "--config"}
     for name in ALL:
         code, out, _ = run([program(name), "--help"], folder)
         equal(code, 0, f"{name} --help")
@@ -80,7 +81,8 @@ def an_unknown_flag_is_a_usage_error(folder):
         check("no-such-flag" in log, f"{name}: the error does not name the flag:\n{log}")
 
 
-STARTED_HERE = (("http", "--http.address=127.0.0.1:0"), ("embed-epoll",))
+STARTED_HERE = (("http", "--http.address=127.0.0.1:0"), ("echo", "--echo.address=127.0.0.1:0"),
+                ("embed-epoll",))
 
 
 def with_a_signal_pending():
@@ -409,6 +411,24 @@ def http_listens_on_ipv6(folder):
         equal(request(address, "GET", "/").status, 200, "status")
         server.signal(signal.SIGTERM)
         equal(server.finish(), 0, "exit code")
+
+
+@suite.test
+def http_listens_on_a_unix_path(folder):
+    path = os.path.join(folder, "http.sock")
+    with Process([program("http"), f"--http.address=unix://{path}"], folder) as server:
+        server.wait_for(rf"msg=listening .*address=unix://{re.escape(path)} ")
+        server.wait_for("msg=started ")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(LIMIT)
+            client.connect(path)
+            client.sendall(b"GET /stream?mb=1 HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+            check(answer.startswith(b"HTTP/1.1 200 ") and len(answer) > 1 << 20, answer[:100])
+        equal([line for line in server.lines if "WARN" in line], [], "warnings")
+        server.signal(signal.SIGTERM)
+        equal(server.finish(), 0, "exit code")
+        equal(os.listdir(folder), [], "files left behind")
 
 
 # worker
