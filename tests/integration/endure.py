@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The program that is upgraded again and again, the clients that count what they lose, and what
-both say. endure/main.c and endure/load.c are the programs.
+both say. programs/endure/main.c and load.c are the programs.
 
     with server(folder) as served, clients(served.address()) as load:
         load.answers(100)
@@ -128,7 +128,7 @@ class Server(Process):
 
 
 def server(folder, *flags, env=None, probation="10s"):
-    """The program of endure/main.c."""
+    """The program of programs/endure/main.c."""
     return Server([os.path.join(PROGRAMS, "endure"), *flags], folder, env, probation)
 
 
@@ -136,7 +136,7 @@ _COUNTED = re.compile(r"(\w+)=(\d+)")
 
 
 class Clients(Process):
-    """endure/load.c."""
+    """programs/endure/load.c."""
 
     def __init__(self, argv):
         self._marks = 0

@@ -2,7 +2,7 @@
 """A server that is upgraded, something that goes wrong on the way, and what has to hold then.
 
     with Family(folder) as family:
-        family.order(2, "send:READY", "kill")     # tests/upgrade/faults.h says what can be ordered
+        family.order(2, "send:READY", "kill")     # programs/generations/faults.h says what can be ordered
         family.hup()
         family.wait('msg="upgrade failed"')
         family.survives(family.first)
@@ -28,7 +28,8 @@ import time
 
 from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
 
-PROGRAM = os.path.join(BUILD_DIR, "tests", "upgrade", "upgrade_server")
+PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "programs", "generations",
+                       "upgrade_server")
 
 # For a limit that a test lets pass: long enough that nothing else exceeds it.
 SHORT_MS = 3000 if SANITIZE else 1000

@@ -8,7 +8,7 @@ from support import Suite, check, equal
 
 suite = Suite("upgrade_death")
 
-# Where the new process is, until it serves: in words, and as a place of tests/upgrade/faults.h.
+# Where the new process is, until it serves: in words, and as a place of programs/generations/faults.h.
 PLACES = {
     "spawn": "start",
     "hello": "send:HELLO",

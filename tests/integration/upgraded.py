@@ -7,7 +7,7 @@
         equal(program.ask("id").split()[0], "2")
         program.stop()
 
-programs/upgrade/plan.h says what a plan may hold, upgraded.c what can be asked.
+programs/upgraded/plan.h says what a plan may hold, upgraded.c what can be asked.
 """
 import array
 import collections
@@ -27,7 +27,7 @@ POLL = 0.02
 
 def build(name):
     """The path of one of the builds of the program."""
-    return os.path.join(BUILD_DIR, "tests", "integration", "programs", "upgrade", name)
+    return os.path.join(BUILD_DIR, "tests", "integration", "programs", "upgraded", name)
 
 
 def until(condition, what, limit=LIMIT):
