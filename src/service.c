@@ -293,6 +293,9 @@ void service_call_stop(struct service *service)
 
 void service_cancel(struct service *service, const srun_cause *cause)
 {
+    pthread_mutex_lock(&service->lock);
+    service->drain.barred = true; /* it is no longer RUNNING */
+    pthread_mutex_unlock(&service->lock);
     context_cancel(&service->life, cause);
     give_order(service, SERVICE_QUIT);
 }

@@ -81,7 +81,7 @@ struct service {
         _Atomic bool wanted;    /* the newest that on_drain has to hear */
         bool busy;              /* the job is on the pool; control's alone */
         bool told;              /* what it was called with last */
-        bool running, barred;   /* guarded by lock; barred: stop has begun */
+        bool running, barred;   /* guarded by lock; barred: it is to stop */
         srun_err err;
         int code;
     } drain;

@@ -175,7 +175,9 @@ static int take(srun_runner *runner, const char *name, enum handover_kind *kind,
     int rc = forked_since(runner->birth)
                  ? SRUN_EFORK
                  : sockets_take(&runner->succession.sockets, name, kind, fd);
-    return rc < 0 ? srun_fail(err, rc, "take %s: %s", name, srun_strerror(rc)) : 0;
+    return rc < 0 ? srun_fail(err, rc, "take %s: %s", name != NULL ? name : "(null)",
+                              srun_strerror(rc))
+                  : 0;
 }
 
 int srun_upgrade_take(srun_runner *runner, const char *name, int *fd, srun_err *err)

@@ -308,7 +308,7 @@ int sockets_keep(struct sockets *sockets, const char *name, int fd, enum handove
 
 int sockets_forget(struct sockets *sockets, const char *name)
 {
-    struct sockets_entry *entry = remove_kept(sockets, name, OURS);
+    struct sockets_entry *entry = name == NULL ? NULL : remove_kept(sockets, name, OURS);
     if (entry == NULL)
         return -ENOENT;
     sockets_dispose(entry, false);
@@ -317,7 +317,7 @@ int sockets_forget(struct sockets *sockets, const char *name)
 
 int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *kind, int *fd)
 {
-    struct sockets_entry *entry = remove_kept(sockets, name, CAME_IN);
+    struct sockets_entry *entry = name == NULL ? NULL : remove_kept(sockets, name, CAME_IN);
     if (entry == NULL)
         return -ENOENT;
     *kind = entry->as.kind;

@@ -392,6 +392,8 @@ int sockets_close(struct sockets *sockets, const char *name)
 {
     int rc = -ENOENT;
     struct sockets_entry *entry;
+    if (name == NULL)
+        return rc;
     pthread_mutex_lock(&sockets->turn);
     do {
         bool with_path = false;
