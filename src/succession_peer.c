@@ -227,16 +227,6 @@ static void note_garbage(srun_runner *runner, int rc)
 }
 
 /* Descriptors come before there is a control thread (inherit.c); later they are nobody's. */
-/* A new process hears of its end by its pidfd. The old one may also have ended its runner only, and
- * live on as a process: it has closed its side then. */
-static void lose_channel(srun_runner *runner)
-{
-    struct succession *succession = of(runner);
-    peer_close(runner, &succession->channel);
-    if (machine_has_parent(&succession->machine))
-        peer_feed_kind(runner, MACHINE_GONE);
-}
-
 void succession_read(srun_runner *runner)
 {
     struct succession *succession = of(runner);
@@ -250,7 +240,7 @@ void succession_read(srun_runner *runner)
         if (rc == 0)
             take_message(runner, &message);
         else if (rc == -EPIPE)
-            lose_channel(runner);
+            peer_close(runner, &succession->channel); /* its end follows by its pidfd */
         else if (rc == -EBADMSG || rc == -EMFILE)
             note_garbage(runner, rc);
         else if (rc != -EPROTONOSUPPORT)
