@@ -69,6 +69,14 @@ def seen(pid):
             "folder": os.readlink(f"/proc/{pid}/cwd"), "start": started_with(pid)}
 
 
+def settled(pid):
+    """The same, when no thread is just being started: until it runs all its signals are blocked."""
+    def calm():
+        now = seen(pid)
+        return None if any(mask.startswith("ffffffff") for _, mask in now["threads"]) else now
+    return eventually(calm, "threads that have started", limit=20)
+
+
 def same(pid, expected, what):
     """It comes to be so: threads that have had their use end a moment later."""
     eventually(lambda: not [k for k, v in seen(pid).items() if v != expected[k]] or None,
@@ -126,7 +134,7 @@ def a_careless_library_with_a_helper_leaves_nothing_to_later_generations(folder)
     took, resident = [], []
     with server(folder, "--leaky=1", "--child", "", "--child=a %s\n\xff", env={"TEST_TELL": "1"},
                 probation="0s") as served:
-        expected = seen(served.pid)
+        expected = settled(served.pid)
         helpers = [helper_since(served, 0)]
         for generation in range(2, UPGRADES + 2):
             since = served.mark_now()
