@@ -5,20 +5,15 @@
  */
 #include "runner.h"
 
+#include "base/auto.h"
 #include "base/fd.h"
 #include "base/thread.h"
 #include "context.h"
 #include "fork.h"
-#include "log/log.h"
+#include "upgrade/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static srun_runner *runner_of(const srun_context *ctx)
 {
@@ -132,35 +127,14 @@ int srun_upgrade_keep(srun_runner *runner, const char *name, int fd, srun_err *e
     return sockets_keep(&runner->succession.sockets, name, fd, HANDOVER_KEPT, err);
 }
 
-static int write_all(int fd, const void *data, size_t size)
-{
-    const char *from = data;
-    while (size > 0) {
-        ssize_t written = write(fd, from, size);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        from += written > 0 ? written : 0;
-        size -= written > 0 ? (size_t)written : 0;
-    }
-    return 0;
-}
-
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
 int srun_upgrade_keep_state(srun_runner *runner, const char *name, const void *data, size_t size,
                             srun_err *err)
 {
     if (forked_since(runner->birth))
         return srun_fail(err, SRUN_EFORK, "keep: %s", srun_strerror(SRUN_EFORK));
-    int fd = memfd_create("srun-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int rc = fd < 0 ? -errno : write_all(fd, data, size);
-    if (rc == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
-        rc = -errno;
-    rc = rc < 0 ? srun_fail(err, rc, "keep %s: %s", name, srun_strerror(rc))
-                : sockets_keep(&runner->succession.sockets, name, fd, HANDOVER_STATE, err);
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
+    auto_close int fd = state_seal(data, size);
+    return fd < 0 ? srun_fail(err, fd, "keep %s: %s", name, srun_strerror(fd))
+                  : sockets_keep(&runner->succession.sockets, name, fd, HANDOVER_STATE, err);
 }
 
 int srun_upgrade_forget(srun_runner *runner, const char *name)
@@ -186,43 +160,15 @@ int srun_upgrade_take(srun_runner *runner, const char *name, int *fd, srun_err *
     return take(runner, name, &kind, fd, err);
 }
 
-/* Sealed, so that nobody changes it while it is read, or ever after. */
-static int read_state(int fd, void **data, size_t *size)
-{
-    struct stat status;
-    int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_WRITE)) != (F_SEAL_SHRINK | F_SEAL_WRITE))
-        return -EINVAL;
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    size_t whole = (size_t)status.st_size, done = 0;
-    char *copy = malloc(whole + 1);
-    if (copy == NULL)
-        return -ENOMEM;
-    while (done < whole) {
-        ssize_t got = pread(fd, copy + done, whole - done, (off_t)done);
-        if (got <= 0 && errno != EINTR) {
-            free(copy);
-            return got < 0 ? -errno : -EIO;
-        }
-        done += got > 0 ? (size_t)got : 0;
-    }
-    copy[whole] = '\0'; /* beyond its size, for those who kept text */
-    *data = copy;
-    *size = whole;
-    return 0;
-}
-
 int srun_upgrade_take_state(srun_runner *runner, const char *name, void **data, size_t *size,
                             srun_err *err)
 {
     enum handover_kind kind;
-    int fd;
+    auto_close int fd = -1;
     int rc = take(runner, name, &kind, &fd, err);
     if (rc < 0)
         return rc;
-    rc = read_state(fd, data, size);
-    (void)close(fd);
+    rc = state_read(fd, data, size);
     return rc < 0 ? srun_fail(err, rc, "take %s: %s", name,
                               rc == -EINVAL ? "it is no sealed state" : srun_strerror(rc))
                   : 0;

@@ -108,6 +108,17 @@ void fd_poller_await(int poller)
     (void)poll(&wait, 1, -1); /* woken for nothing, or interrupted: the caller looks again */
 }
 
+int fd_write_all(int fd, const void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(fd, (const char *)data + done, size - done);
+        if (written < 0 && errno != EINTR)
+            return -errno;
+        done += written > 0 ? (size_t)written : 0;
+    }
+    return 0;
+}
+
 void fd_await_either(int one, int other)
 {
     struct pollfd wait[] = {{.fd = one, .events = POLLIN}, {.fd = other, .events = POLLIN}};

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Each answers a descriptor, or a negative errno. */
@@ -33,6 +34,9 @@ void fd_poller_remove(int poller, int fd);
 /* Waits up to timeout_ms (-1: no limit) and fills in the tags that are ready; their number, 0
  * also when interrupted, or a negative errno. */
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);
+
+/* Writes all of it. 0 or a negative errno. */
+int fd_write_all(int fd, const void *data, size_t size);
 
 /* Waits until one of two is readable; may return early. */
 void fd_await_either(int one, int other);

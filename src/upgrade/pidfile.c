@@ -2,6 +2,7 @@
 #include "upgrade/pidfile.h"
 
 #include "base/auto.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,17 +13,6 @@
 #include <unistd.h>
 
 #define TRIES 3
-
-static int write_whole(int fd, const char *text, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(fd, text + done, size - done);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        done += written > 0 ? (size_t)written : 0;
-    }
-    return 0;
-}
 
 /* A new file, whatever is in its place: a name that has this thread's id in it is our own, so what
  * bears it was left by a process that died. A symbolic link goes, what it leads to stays. */
@@ -43,7 +33,7 @@ static int fill(int fd, int pid)
 {
     char text[16];
     int size = snprintf(text, sizeof text, "%d\n", pid);
-    int rc = write_whole(fd, text, (size_t)size);
+    int rc = fd_write_all(fd, text, (size_t)size);
     if (rc == 0 && fchmod(fd, 0644) < 0) /* whatever the umask */
         rc = -errno;
     if (close(fd) < 0 && rc == 0)
