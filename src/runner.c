@@ -358,9 +358,7 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
     if (rc < 0)
         return rc;
     acquire_process(runner);
-    rc = succession_start(runner);
-    if (rc < 0)
-        return rc;
+    succession_start(runner);
     control_start(runner);
     return 0;
 }

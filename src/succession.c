@@ -2,7 +2,6 @@
 #include "runner.h"
 
 #include "base/duration.h"
-#include "base/ensure.h"
 #include "base/fd.h"
 #include "log/log.h"
 #include "outcome.h"
@@ -423,7 +422,7 @@ static void take_activated(srun_runner *runner)
                   SRUN_INT("usable", count < 0 ? 0 : count), SRUN_UINT("unusable", strange));
 }
 
-int succession_start(srun_runner *runner)
+void succession_start(srun_runner *runner)
 {
     struct succession *succession = of(runner);
     const struct srun_config *config = &runner->config.value;
@@ -446,7 +445,6 @@ int succession_start(srun_runner *runner)
         open_gate(runner);
     }
     report_publish(runner);
-    return 0;
 }
 
 void succession_destroy(srun_runner *runner)

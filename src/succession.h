@@ -88,8 +88,8 @@ struct succession {
 int succession_begin(srun_runner *runner, srun_err *err);
 void succession_destroy(srun_runner *runner);
 
-/* The configuration is known now. 0 or a negative errno. */
-int succession_start(srun_runner *runner);
+/* The configuration is known now. */
+void succession_start(srun_runner *runner);
 
 /* An upgrade is wanted. */
 void succession_ask(srun_runner *runner, const char *why);
