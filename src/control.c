@@ -148,6 +148,24 @@ static void take_request(srun_runner *runner)
                      .kind = SEQUENCE_SHUTDOWN, .cause = SRUN_CAUSE_REQUEST, .code = code});
 }
 
+static void take_withdrawal(srun_runner *runner)
+{
+    char why[sizeof runner->withdrawal.why];
+    pthread_mutex_lock(&runner->lock);
+    bool before = runner->withdrawn;
+    runner->withdrawn = runner->withdrawal.on;
+    memcpy(why, runner->withdrawal.why, sizeof why);
+    runner->withdrawal.posted = false;
+    pthread_mutex_unlock(&runner->lock);
+    if (runner->withdrawn == before)
+        return;
+    SRUN_INFO(runner->log, runner->withdrawn ? "withdrawn" : "no longer withdrawn",
+              SRUN_STR("why", why));
+    if (runner->withdrawn)
+        notify_status(&runner->notify, "withdrawn: %s", why);
+    outcome_look_ready(runner);
+}
+
 static void take_inbox(srun_runner *runner)
 {
     struct inbox_item *item = inbox_take(&runner->inbox), *next;
@@ -155,6 +173,8 @@ static void take_inbox(srun_runner *runner)
         next = item->next; /* it may be posted again as soon as it is handled */
         if (item->kind == ITEM_REQUEST)
             take_request(runner);
+        else if (item->kind == ITEM_WITHDRAW)
+            take_withdrawal(runner);
         else if (item->kind == ITEM_HOOK)
             runner->hook.returned = true;
         else if (item->kind == ITEM_DRAIN)

@@ -161,7 +161,7 @@ static void describe_path(const srun_runner *runner, bool down, char *out, size_
 
 void outcome_look_ready(srun_runner *runner)
 {
-    bool ready = runner->started && !runner->told_stopping &&
+    bool ready = runner->started && !runner->told_stopping && !runner->withdrawn &&
                  runner->running == runner->active_count &&
                  atomic_load(&runner->succession.sockets.open);
     atomic_store(&runner->ready, ready);

@@ -106,6 +106,7 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
         return rc;
     }
     runner->request.item.kind = ITEM_REQUEST;
+    runner->withdrawal.item.kind = ITEM_WITHDRAW;
     runner->hook.item.kind = ITEM_HOOK;
     listeners_init(&runner->listeners, runner->pool);
     runner->home = (struct service_home){.runner = runner,
@@ -395,5 +396,23 @@ int srun_runner_shutdown(srun_runner *runner, int code, const char *why)
     pthread_mutex_unlock(&runner->lock);
     if (first)
         inbox_post(&runner->inbox, &runner->request.item);
+    return 0;
+}
+
+int srun_runner_withdraw(srun_runner *runner, int on, const char *why)
+{
+    if (forked_since(runner->birth))
+        return SRUN_EFORK;
+    if (atomic_load(&runner->phase) == RUNNER_FINISHED)
+        return SRUN_ESTATE;
+    pthread_mutex_lock(&runner->lock);
+    bool first = !runner->withdrawal.posted;
+    runner->withdrawal.posted = true;
+    runner->withdrawal.on = on != 0; /* of several at once, the last one counts */
+    (void)snprintf(runner->withdrawal.why, sizeof runner->withdrawal.why, "%s",
+                   why != NULL ? why : "asked for");
+    pthread_mutex_unlock(&runner->lock);
+    if (first)
+        inbox_post(&runner->inbox, &runner->withdrawal.item);
     return 0;
 }

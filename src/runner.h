@@ -38,7 +38,7 @@ enum {
 };
 
 /* What an inbox item is part of. */
-enum { ITEM_SERVICE, ITEM_REQUEST, ITEM_HOOK, ITEM_DRAIN, ITEM_SUCCESSION };
+enum { ITEM_SERVICE, ITEM_REQUEST, ITEM_HOOK, ITEM_DRAIN, ITEM_SUCCESSION, ITEM_WITHDRAW };
 
 struct srun_runner {
     struct config config;
@@ -76,6 +76,7 @@ struct srun_runner {
     _Atomic bool ready; /* read by any thread */
     unsigned running;   /* services that are RUNNING */
     bool started;       /* all were, once */
+    bool withdrawn;     /* somebody wants it to look not ready */
     int64_t started_at, stopping_at;
     bool told_stopping; /* it drains or stops, and systemd knows */
     bool warned_hangup; /* one such warning is enough */
@@ -98,6 +99,11 @@ struct srun_runner {
         int code;
         char why[200];
     } request; /* srun_runner_shutdown, from any thread */
+    struct {
+        struct inbox_item item;
+        bool posted, on;
+        char why[200];
+    } withdrawal; /* srun_runner_withdraw, from any thread */
 
     struct {
         struct inbox_item item;

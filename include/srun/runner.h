@@ -79,6 +79,11 @@ SRUN_API int srun_runner_dispatch(srun_runner *runner);
  * 0, SRUN_ESTATE when it has ended, SRUN_EFORK. Threads: any. */
 SRUN_API int srun_runner_shutdown(srun_runner *runner, int code, const char *why);
 
+/* on 1: the runner looks not ready (srun_runner_is_ready) while its
+ * services serve on; on 0: no longer. Before the start: from the start on. why is for the log, may
+ * be NULL. 0, SRUN_ESTATE when it has ended, SRUN_EFORK. Threads: any. */
+SRUN_API int srun_runner_withdraw(srun_runner *runner, int on, const char *why);
+
 /* After the end: the exit code, the first cause, and how many threads are stuck. With one stuck,
  * leave by _exit(code). Threads: any. */
 SRUN_API int srun_runner_exit_code(const srun_runner *runner);
@@ -105,7 +110,8 @@ SRUN_API size_t srun_runner_services(const srun_runner *runner, struct srun_serv
 /* The state of one service, or -ENOENT. Threads: any. */
 SRUN_API int srun_runner_state(const srun_runner *runner, const char *name);
 
-/* 1 while every service is RUNNING and nothing drains or stops. Threads: any. */
+/* 1 while every service is RUNNING, nothing drains or stops, and it was not withdrawn.
+ * Threads: any. */
 SRUN_API int srun_runner_is_ready(const srun_runner *runner);
 
 struct srun_transition {
