@@ -152,16 +152,15 @@ static void take_withdrawal(srun_runner *runner)
 {
     char why[sizeof runner->withdrawal.why];
     pthread_mutex_lock(&runner->lock);
-    bool before = runner->withdrawn;
-    runner->withdrawn = runner->withdrawal.on;
+    bool on = runner->withdrawal.on;
     memcpy(why, runner->withdrawal.why, sizeof why);
     runner->withdrawal.posted = false;
     pthread_mutex_unlock(&runner->lock);
-    if (runner->withdrawn == before)
+    if (on == runner->withdrawn)
         return;
-    SRUN_INFO(runner->log, runner->withdrawn ? "withdrawn" : "no longer withdrawn",
-              SRUN_STR("why", why));
-    if (runner->withdrawn)
+    runner->withdrawn = on;
+    SRUN_INFO(runner->log, on ? "withdrawn" : "no longer withdrawn", SRUN_STR("why", why));
+    if (on && !runner->told_stopping) /* the service manager hears what matters most */
         notify_status(&runner->notify, "withdrawn: %s", why);
     outcome_look_ready(runner);
 }

@@ -70,6 +70,7 @@ static void call_everything(void)
     REFUSED(srun_runner_add(stage.runner, "late", &ops, NULL, NULL, NULL));
     REFUSED(srun_runner_parse(stage.runner, 0, NULL, NULL));
     REFUSED(srun_runner_listen(stage.runner, on_transition, NULL, NULL));
+    REFUSED(srun_runner_withdraw(stage.runner, 1, NULL));
     REFUSED(srun_runner_exit_code(stage.runner));
     call_upgrades(ctx);
     srun_cause cause;
