@@ -52,6 +52,7 @@ void pool_widen(struct pool *pool, unsigned width)
     pthread_mutex_lock(&pool->lock);
     if (width > pool->width)
         pool->width = width;
+    pool->starved |= pool->queued > pool->idle; /* pool_tend makes a thread for those that wait */
     pthread_mutex_unlock(&pool->lock);
 }
 
