@@ -1,0 +1,20 @@
+install(FILES man/srun_admin.7 man/srun_health.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
+
+# The operator's command: an HTTP client that needs nothing of the library but a few files of base.
+# libcurl is for this program alone.
+pkg_check_modules(CURL IMPORTED_TARGET libcurl>=7.87)
+if(NOT CURL_FOUND)
+    message(STATUS "srunctl is left out: it needs libcurl (libcurl4-openssl-dev)")
+    return()
+endif()
+
+file(GLOB srunctl_sources CONFIGURE_DEPENDS srunctl/*.c)
+add_executable(srunctl ${srunctl_sources}
+    src/base/buf.c src/base/clock.c src/base/duration.c src/base/text.c)
+target_include_directories(srunctl PRIVATE include src)
+target_compile_definitions(srunctl PRIVATE _GNU_SOURCE)
+target_link_libraries(srunctl PRIVATE srun_options PkgConfig::CURL PkgConfig::POPT)
+install(TARGETS srunctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES man/srunctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES packaging/completion/srunctl.bash RENAME srunctl
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the program listens, if nobody says: one of the places where the admin port puts its unix
+ * socket (admin/place.h). A name picks among them; without one there has to be exactly one that
+ * answers.
+ */
+#include "base/clock.h"
+#include "srunctl.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROBE_MS 500
+#define PATTERN_MAX 256
+#define LIVE_MAX 32
+
+/* In /tmp anybody can make a folder of any name: only our own counts. */
+static bool is_trusted(const char *path)
+{
+    char folder[PATTERN_MAX];
+    struct stat found;
+    if (strncmp(path, "/tmp/", 5) != 0)
+        return true;
+    int size = (int)(strrchr(path, '/') - path);
+    return snprintf(folder, sizeof folder, "%.*s", size, path) < (int)sizeof folder &&
+           lstat(folder, &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & 077) == 0;
+}
+
+static bool is_socket(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+/* Whoever answers /build as a program of libsrun does; also one that has no time now, if named. */
+static bool is_program(const char *path, bool named)
+{
+    struct options options = {.socket = path};
+    auto_reply struct reply reply = {0};
+    int answer =
+        ask(&options, "GET /build?format=json", clock_after_ms(clock_real_now(), PROBE_MS), &reply);
+    return answer == YES ? strstr(reply.body.data, "libsrun") != NULL : named && !is_gone(&reply);
+}
+
+/* Adds what is there. */
+__attribute__((format(printf, 2, 3))) static void look_in(glob_t *found, const char *format, ...)
+{
+    char pattern[PATTERN_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(pattern, sizeof pattern, format, arguments);
+    va_end(arguments);
+    if (length < (int)sizeof pattern)
+        (void)glob(pattern, GLOB_APPEND, NULL, found);
+}
+
+static void look_around(glob_t *found, const char *name)
+{
+    const char *service = getenv("RUNTIME_DIRECTORY");
+    const char *session = getenv("XDG_RUNTIME_DIR");
+    char own[32];
+    (void)snprintf(own, sizeof own, "/run/user/%u", geteuid());
+    if (service != NULL && service[0] == '/')
+        look_in(found, "%.*s/admin.sock", (int)strcspn(service, ":"), service);
+    look_in(found, "/run/%s/admin.sock", name);
+    session = session != NULL && session[0] == '/' ? session : own;
+    look_in(found, "%s/%s.sock", session, name);
+    look_in(found, "%s/%s/admin.sock", session, name);
+    look_in(found, "/tmp/%s-%u/admin.sock", name, geteuid());
+}
+
+/* As the program makes it: other letters are no part of a file's name, nor of a pattern. */
+static void make_safe(char *name)
+{
+    for (char *c = name; *c != '\0'; c++)
+        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') &&
+            *c != '-' && *c != '_' && (*c != '.' || c == name))
+            *c = '_';
+}
+
+static bool is_repeated(const glob_t *places, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(places->gl_pathv[i], places->gl_pathv[index]) == 0)
+            return true;
+    return false;
+}
+
+struct found {
+    unsigned sockets, live;
+    char first[PATTERN_MAX], all[256]; /* those that answer; of several all are told */
+};
+
+/* A name is that of the first that answers to it. */
+static void look_at(struct found *found, const glob_t *places, bool named)
+{
+    for (size_t i = 0; i < places->gl_pathc && found->live < (named ? 1 : LIVE_MAX); i++) {
+        const char *path = places->gl_pathv[i];
+        if (is_repeated(places, i) || !is_socket(path) || !is_trusted(path))
+            continue;
+        found->sockets++;
+        if (!is_program(path, named))
+            continue;
+        if (found->live++ == 0)
+            (void)snprintf(found->first, sizeof found->first, "%s", path);
+        size_t size = strlen(found->all);
+        (void)snprintf(found->all + size, sizeof found->all - size, " %s", path);
+    }
+}
+
+int find_program(struct options *options, struct reply *reply)
+{
+    char name[48] = "*";
+    glob_t places = {0};
+    struct found found = {0};
+    if (options->socket != NULL || options->address != NULL)
+        return YES;
+    if (options->name != NULL) {
+        (void)snprintf(name, sizeof name, "%s", options->name);
+        make_safe(name);
+    }
+    look_around(&places, name);
+    look_at(&found, &places, options->name != NULL);
+    globfree(&places);
+    if (found.live > 1) {
+        (void)snprintf(reply->why, sizeof reply->why,
+                       "%u programs answer; pick one with -n NAME or -s:%s", found.live, found.all);
+        return USAGE;
+    }
+    if (found.live == 1 && (options->socket = strdup(found.first)) != NULL)
+        return YES; /* and for the rest of this command */
+    (void)snprintf(reply->why, sizeof reply->why,
+                   "%s: no admin socket %s in the usual places; -s PATH or -a HOST:PORT says where",
+                   options->name != NULL ? options->name : "any program",
+                   found.sockets > 0 ? "answers" : "is");
+    reply->error = ENOENT;
+    return UNREACHABLE;
+}
