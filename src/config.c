@@ -54,6 +54,10 @@ static int check_reserved(const struct srun_config *value, srun_err *err)
         RESERVED(debug),
         RESERVED(hooks),
         {"upgrade.more", &value->upgrade.more, sizeof value->upgrade.more},
+        RESERVED(health),
+        {"health.more", &value->health.more, sizeof value->health.more},
+        RESERVED(admin),
+        {"admin.more", &value->admin.more, sizeof value->admin.more},
     };
 #undef RESERVED
     for (size_t i = 0; i < COUNT_OF(fields); i++)
@@ -102,8 +106,11 @@ static int resolve(struct config *config, srun_err *err)
 
     size_t count = 0;
     const struct knob *knobs = knobs_all(&count);
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (!is_zero((const char *)value + knobs[i].offset, knob_size(&knobs[i])))
+            config->origins[i] = CONFIG_CODE;
         rc = knob_resolve(&knobs[i], config, err);
+    }
     if (rc < 0)
         return rc;
 
@@ -141,6 +148,8 @@ static int load_environment(struct config *config, char *(*getenv_fn)(const char
         const char *text = getenv_fn(knobs[i].variable);
         if (text != NULL && text[0] != '\0')
             rc = knob_set(&knobs[i], config, text, knobs[i].variable, err);
+        if (text != NULL && text[0] != '\0')
+            config->origins[i] = CONFIG_ENVIRONMENT;
     }
     return rc;
 }
@@ -171,7 +180,7 @@ void config_free(struct config *config)
 {
     free(config->name);
     free(config->version);
-    free(config->crash_file);
-    free(config->pid_file);
+    for (size_t i = 0; i < CONFIG_KNOBS_MAX; i++)
+        free(config->texts[i]);
     *config = (struct config){0};
 }

@@ -11,9 +11,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define CONFIG_KNOBS_MAX 64
+
+enum config_origin { CONFIG_DEFAULT, CONFIG_CODE, CONFIG_FILE, CONFIG_ENVIRONMENT };
+
 struct config {
     struct srun_config value; /* every field filled in; strings owned by the members below */
-    char *name, *version, *crash_file, *pid_file;
+    char *name, *version;
+    char *texts[CONFIG_KNOBS_MAX];           /* by knob: of those that are texts */
+    unsigned char origins[CONFIG_KNOBS_MAX]; /* by knob: who has set it, an enum config_origin */
 };
 
 /* Default < code: checks size and ranges, fills the defaults, copies the strings. A NULL code is

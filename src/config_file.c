@@ -180,6 +180,8 @@ static int take_value(struct reader *reader, const yaml_event_t *event)
                       (const char *)event->data.scalar.value, where, &why);
     if (rc == -ENOMEM)
         return srun_fail(reader->err, rc, "%s: out of memory", where);
+    if (rc == 0)
+        reader->config->origins[reader->knob] = CONFIG_FILE;
     return rc < 0 ? refuse(reader, "%s", why.text) : 0;
 }
 

@@ -75,6 +75,16 @@ static int64_t sleeps_until_locked(const struct srun_context *ctx)
     return until;
 }
 
+bool context_has_sleeper(struct srun_context *ctx, int tid)
+{
+    pthread_mutex_lock(&ctx->lock);
+    const struct context_sleeper *sleeper = ctx->sleepers;
+    while (sleeper != NULL && sleeper->tid != tid)
+        sleeper = sleeper->next;
+    pthread_mutex_unlock(&ctx->lock);
+    return sleeper != NULL;
+}
+
 int64_t context_sleeps_until(struct srun_context *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
@@ -140,7 +150,7 @@ static bool sleeps_on(const srun_context *ctx, int64_t until)
 /* Who moves the virtual clock sees the sleeper in the list, and sees it leave. */
 static void sleep_virtually_locked(srun_context *ctx, int64_t until)
 {
-    struct context_sleeper self = {until, ctx->sleepers}, **place = &ctx->sleepers;
+    struct context_sleeper self = {until, gettid(), ctx->sleepers}, **place = &ctx->sleepers;
     ctx->sleepers = &self;
     while (sleeps_on(ctx, until))
         (void)pthread_cond_wait(&ctx->changed, &ctx->lock);

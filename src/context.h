@@ -18,6 +18,7 @@ struct service;
 
 struct context_sleeper {
     int64_t until;
+    int tid;
     struct context_sleeper *next;
 };
 
@@ -50,6 +51,9 @@ void context_wake(struct srun_context *ctx);
 
 /* Waits, up to a monotonic time, until those sleepers that are due have woken. */
 void context_settle(struct srun_context *ctx, int64_t limit);
+
+/* Does this thread sleep on the virtual clock? */
+bool context_has_sleeper(struct srun_context *ctx, int tid);
 
 /* When its earliest sleeper on the virtual clock is due; INT64_MAX: nobody sleeps with a limit. */
 int64_t context_sleeps_until(struct srun_context *ctx);

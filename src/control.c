@@ -45,14 +45,6 @@ static void join_if_over(struct service *service, const struct service_message *
         (void)service_join(service);
 }
 
-static void publish_error(struct service *service, const char *text, bool failed)
-{
-    pthread_mutex_lock(&service->lock);
-    (void)snprintf(service->view.error, sizeof service->view.error, "%s", text);
-    service->view.failed |= failed;
-    pthread_mutex_unlock(&service->lock);
-}
-
 static const char *verb_of(enum sequence_event_kind kind)
 {
     switch (kind) {
@@ -81,14 +73,10 @@ static void note_failure(srun_runner *runner, struct service *service,
         (void)srun_fail(&message->err, code, "%s", srun_strerror(code));
     bool told_to = srun_cancelled(&service->life) && (code == -ECANCELED || code == -EINTR);
     if (message->kind == SEQUENCE_READY_RETURNED || told_to) {
-        publish_error(service, message->err.text, false);
+        outcome_publish_error(service, message->err.text, false);
         return;
     }
-    const char *verb = verb_of(message->kind);
-    publish_error(service, message->err.text, true);
-    SRUN_ERROR(service->log, "failed", SRUN_STR("phase", verb),
-               SRUN_STR("error", message->err.text), SRUN_INT("code", code));
-    outcome_note(runner, service, verb, message->err.text);
+    outcome_failed(runner, service, verb_of(message->kind), message->err.text, code);
 }
 
 /* The service manager has limits of its own, and is told of what changes nothing here as well. */
@@ -165,6 +153,10 @@ static void take_withdrawal(srun_runner *runner)
     outcome_look_ready(runner);
 }
 
+/* The service whose side verb has answered. */
+#define SERVICE_OF(item, verb)                                                                     \
+    ((struct service *)(void *)((char *)(item)-offsetof(struct service, verb.side.item)))
+
 static void take_inbox(srun_runner *runner)
 {
     struct inbox_item *item = inbox_take(&runner->inbox), *next;
@@ -177,8 +169,13 @@ static void take_inbox(srun_runner *runner)
         else if (item->kind == ITEM_HOOK)
             runner->hook.returned = true;
         else if (item->kind == ITEM_DRAIN)
-            service_drain_told(
-                (struct service *)(void *)((char *)item - offsetof(struct service, drain.item)));
+            service_drain_told(SERVICE_OF(item, drain));
+        else if (item->kind == ITEM_CHECK)
+            checkup_take_answer(runner, SERVICE_OF(item, check));
+        else if (item->kind == ITEM_HEAR)
+            checkup_take_heard(runner, SERVICE_OF(item, hear));
+        else if (item->kind == ITEM_PUSH)
+            checkup_take_push(runner, item);
         else if (item->kind == ITEM_SUCCESSION)
             succession_take(runner, item);
         else
@@ -268,6 +265,11 @@ static void publish_state(srun_runner *runner, struct service *service,
     pthread_mutex_unlock(&service->lock);
 
     pthread_mutex_lock(&runner->lock); /* for those who wait for a state */
+    runner->timeline[runner->transitions++ % RUNNER_TIMELINE] =
+        (struct srun_transition){.service = service->name,
+                                 .from = action->from,
+                                 .to = action->to,
+                                 .time_ms = clock_wall_ms()};
     runner->changes++;
     pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
@@ -276,15 +278,15 @@ static void publish_state(srun_runner *runner, struct service *service,
 static void tell_state(srun_runner *runner, struct service *service,
                        const struct sequence_action *action)
 {
-    bool notable = action->to == SRUN_RUNNING || action->to == SRUN_STOPPED;
+    bool notable = (action->to == SRUN_RUNNING || action->to == SRUN_STOPPED) && !service->organ;
     int level = notable ? SRUN_LEVEL_INFO : SRUN_LEVEL_DEBUG;
     SRUN_LOG_AT_(service->log, level, srun_state_name(action->to),
                  SRUN_STR("from", srun_state_name(action->from)),
                  SRUN_NS("after", action->elapsed_ns));
-    if (action->to == SRUN_INITIATING || action->to == SRUN_STARTING) {
+    if ((action->to == SRUN_INITIATING || action->to == SRUN_STARTING) && !service->organ) {
         char text[sizeof runner->also];
         (void)snprintf(text, sizeof text, "starting %.180s (%u of %u)", service->name,
-                       service->id + 1, runner->active_count);
+                       service->id + 1 - runner->organs, runner->active_count - runner->organs);
         notify_status(&runner->notify, "%s", text);
         succession_progress(runner, text, 0);
     }
@@ -312,6 +314,7 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
         service_tell_drain(service, true);
     outcome_look_ready(runner);
     publish_state(runner, service, action, now);
+    checkup_state(runner, action, now);
     tell_state(runner, service, action);
     listeners_tell(&runner->listeners, &(struct srun_transition){.service = service->name,
                                                                  .from = action->from,
@@ -325,6 +328,7 @@ static void on_cancel(srun_runner *runner, struct service *service, srun_cause_k
     if (reason == SRUN_CAUSE_RESTART)
         cause = (srun_cause){.kind = SRUN_CAUSE_RESTART, .text = "the service is restarted"};
     service_cancel(service, &cause);
+    checkup_cancelled(runner, service);
 }
 
 static void on_overrun(srun_runner *runner, struct service *service, int64_t elapsed)
@@ -393,6 +397,9 @@ static void act_on_service(srun_runner *runner, const struct sequence_action *ac
         context_set_deadline(&service->stopping, sequence_deadline(runner->seq, service->id));
         service_call_stop(service);
         break;
+    case SEQUENCE_CALL_GATE:
+        checkup_gate(runner, service, now_of(runner));
+        break;
     case SEQUENCE_CANCEL:
         on_cancel(runner, service, action->reason);
         break;
@@ -440,23 +447,30 @@ static void do_what_is_due(srun_runner *runner)
 {
     struct sequence_action action;
     int64_t now = now_of(runner);
-    do { /* each may lead to something for the other to do */
+    bool again;
+    do { /* each may lead to something for the others to do */
         while (sequence_next(runner->seq, now, &action)) {
             outcome_fix_cause(runner);
             act(runner, &action, now);
             now = now_of(runner);
         }
-    } while (succession_turn(runner, now));
+        again = succession_turn(runner, now);
+        again |= checkup_turn(runner, now);
+    } while (again);
     if (now >= runner->watch_at)
         watch_check(runner, now);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
         outcome_leave(runner, now);
-    runner->staff_at = pool_tend(runner->pool) ? now + STAFF_PAUSE : SEQUENCE_NEVER;
+    bool starved = pool_tend(runner->pool);
+    starved |= runner->checkup.pool != NULL && pool_tend(runner->checkup.pool);
+    runner->staff_at = starved ? now + STAFF_PAUSE : SEQUENCE_NEVER;
 }
 
 int64_t control_wake(const srun_runner *runner)
 {
-    int64_t wake = sequence_wake(runner->seq);
+    int64_t wake = sequence_wake(runner->seq), checkup_at = checkup_wake(runner);
+    if (checkup_at < wake)
+        wake = checkup_at;
     int64_t upgrade_at = machine_wake(&runner->succession.machine);
     if (upgrade_at < wake)
         wake = upgrade_at;

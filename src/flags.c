@@ -7,9 +7,12 @@
 #include "flags.h"
 
 #include "base/ensure.h"
+#include "base/parse.h"
 #include "flags_table.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +28,7 @@ static void flag_clear(struct flag *flag)
     free(flag->fallback);
     free(flag->given);
     text_list_free(&flag->list);
+    text_list_free(&flag->said);
 }
 
 /* Copies text unless it is NULL; false: out of memory. */
@@ -232,4 +236,47 @@ int flags_new(struct flags **out, srun_err *err)
     }
     *out = flags;
     return 0;
+}
+
+/* What stands in the table where nothing was said. */
+static void describe_fallback(const struct flag *flag, char *out, size_t size)
+{
+    char text[PARSE_DOUBLE_TEXT_MAX];
+    const struct flag_spec *spec = &flag->spec;
+    switch (spec->type) {
+    case FLAG_STRING:
+        (void)snprintf(out, size, "%s", flag->fallback != NULL ? flag->fallback : "");
+        break;
+    case FLAG_BOOL:
+        (void)snprintf(out, size, "%s", spec->fallback.boolean != 0 ? "true" : "false");
+        break;
+    case FLAG_INT:
+        (void)snprintf(out, size, "%" PRId64, spec->fallback.integer);
+        break;
+    case FLAG_DURATION_MS:
+        (void)snprintf(out, size, "%" PRId64 "ms", spec->fallback.integer);
+        break;
+    case FLAG_DOUBLE:
+        (void)snprintf(out, size, "%s", parse_double_text(text, spec->fallback.real));
+        break;
+    default:
+        out[0] = '\0';
+    }
+}
+
+bool flags_describe(const struct flags *flags, size_t index, struct flags_use *out)
+{
+    if (index >= flags->count)
+        return false;
+    const struct flag *flag = &flags->items[index];
+    size_t used = 0;
+    *out = (struct flags_use){.name = flag->name, .given = flag->said.count > 0};
+    if (!out->given)
+        describe_fallback(flag, out->value, sizeof out->value);
+    bool all = flag->spec.type == FLAG_STRINGS || flag->spec.type == FLAG_CUSTOM;
+    for (size_t i = all ? 0 : flag->said.count - 1; i < flag->said.count; i++)
+        if (used < sizeof out->value)
+            used += (size_t)snprintf(out->value + used, sizeof out->value - used, "%s%s",
+                                     used > 0 ? "," : "", flag->said.items[i]);
+    return true;
 }

@@ -64,6 +64,14 @@ struct flags_program {
 int flags_parse(struct flags *flags, int argc, char **argv, const struct flags_program *program,
                 srun_err *err);
 
+/* What was said of one flag, by index from 0; false past the last. Any thread, after parsing. */
+struct flags_use {
+    const char *name; /* borrowed */
+    char value[256];  /* as text, cut to fit; several with commas between */
+    bool given;       /* on the command line; else the value is the default */
+};
+bool flags_describe(const struct flags *flags, size_t index, struct flags_use *out);
+
 bool flags_parsed(const struct flags *flags);
 bool flags_test(const struct flags *flags); /* --test was given */
 const char *flags_config_path(const struct flags *flags);

@@ -105,10 +105,14 @@ static int set(struct flag *flag, const char *value, srun_err *err)
         rc = set_strings(flag, value);
         break;
     case FLAG_CUSTOM:
-        return set_custom(flag, value, err);
+        rc = set_custom(flag, value, err);
+        if (rc < 0)
+            return rc;
+        break;
     case FLAG_TYPE_COUNT:
         break;
     }
+    rc = rc < 0 ? rc : text_list_add(&flag->said, value);
     return rc < 0 ? complain(flag, value, rc, err) : 0;
 }
 

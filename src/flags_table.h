@@ -15,6 +15,7 @@ struct flag {
     char *fallback;        /* of a string, for --help; NULL for none */
     char *given;           /* the last value of a string */
     struct text_list list; /* the values of a repeatable one */
+    struct text_list said; /* each use on the command line, as text */
 };
 
 struct flags {

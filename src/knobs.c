@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -95,7 +96,32 @@ static const struct knob knobs[] = {
     {.group = "debug", .key = "leaks", .variable = "SRUN_LEAKS", FIELD(debug.leaks),
      .type = KNOB_ON,
      .help = "tell at the end which descriptors and threads are left"},
+    {.group = "health", .key = "enabled", .variable = "SRUN_HEALTH", FIELD(health.enabled),
+     .type = KNOB_ON,
+     .help = "services are asked for their health"},
+    {.group = "health", .key = "interval", .variable = "SRUN_HEALTH_INTERVAL", FIELD(health.interval_ms),
+     .type = KNOB_TIME, .fallback = 30000, .min = 1,
+     .help = "between two checks of a service"},
+    {.group = "health", .key = "timeout", .variable = "SRUN_HEALTH_TIMEOUT", FIELD(health.timeout_ms),
+     .type = KNOB_TIME, .fallback = 5000, .min = 1,
+     .help = "limit of each check; a service that does not answer is unhealthy"},
+    {.group = "admin", .key = "enabled", .variable = "SRUN_ADMIN", FIELD(admin.disabled),
+     .type = KNOB_DISABLED,
+     .help = "the admin port and its unix socket"},
+    {.group = "admin", .key = "address", .variable = "SRUN_ADMIN_ADDRESS", FIELD(admin.address),
+     .type = KNOB_ADDRESS,
+     .help = "where the admin port listens; unset: 127.0.0.1:8778, left out when that is in use"},
+    {.group = "admin", .key = "socket", .variable = "SRUN_ADMIN_SOCKET", FIELD(admin.socket),
+     .type = KNOB_PLACE,
+     .help = "its unix socket; unset: the place that admin.md names"},
+    {.group = "admin", .key = "token_file", .variable = "SRUN_ADMIN_TOKEN_FILE", FIELD(admin.token_file),
+     .type = KNOB_PATH,
+     .help = "holds what gives the right to write over TCP"},
+    {.group = "admin", .key = "allowed_hosts", .variable = "SRUN_ADMIN_HOSTS", FIELD(admin.allowed_hosts),
+     .type = KNOB_NAMES,
+     .help = "names that the Host header may have beside IP addresses and localhost"},
 };
+_Static_assert(COUNT_OF(knobs) <= CONFIG_KNOBS_MAX, "a place for each in struct config");
 /* clang-format on */
 
 const struct knob *knobs_all(size_t *count)
@@ -127,24 +153,16 @@ static void put(const struct knob *knob, struct srun_config *value, int64_t numb
         memcpy(field, &small, sizeof small);
 }
 
-/* Where the copy of a path lives. */
-static char **owner_of(const struct knob *knob, struct config *config)
+static const char *text_of(const struct knob *knob, const struct srun_config *value)
 {
-    bool crash = knob->offset == offsetof(struct srun_config, crash.file);
-    ENSURE(crash || knob->offset == offsetof(struct srun_config, upgrade.pid_file));
-    return crash ? &config->crash_file : &config->pid_file;
+    const char *text;
+    memcpy(&text, (const char *)value + knob->offset, sizeof text);
+    return text;
 }
 
-static const char *path_of(const struct knob *knob, const struct srun_config *value)
+static int put_text(const struct knob *knob, struct config *config, const char *text)
 {
-    const char *path;
-    memcpy(&path, (const char *)value + knob->offset, sizeof path);
-    return path;
-}
-
-static int put_path(const struct knob *knob, struct config *config, const char *text)
-{
-    char *copy = strdup(text), **owner = owner_of(knob, config);
+    char *copy = strdup(text), **owner = &config->texts[knob - knobs];
     if (copy == NULL)
         return -ENOMEM;
     free(*owner);
@@ -167,6 +185,9 @@ const char *knob_accepted(const struct knob *knob, char out[KNOB_TEXT_MAX])
         [KNOB_ON] = "true, false",
         [KNOB_DISABLED] = "true, false",
         [KNOB_PATH] = "a path of up to 4095 bytes",
+        [KNOB_PLACE] = "none, a path of up to 4095 bytes",
+        [KNOB_ADDRESS] = "none, 127.0.0.1:8778, [::]:8778",
+        [KNOB_NAMES] = "names with commas between",
     };
     if (knob->type != KNOB_WORD)
         return texts[knob->type];
@@ -192,17 +213,15 @@ static const char *number_text(const struct knob *knob, int64_t number, char out
         return number != 0 ? "true" : "false";
     case KNOB_DISABLED:
         return number != 0 ? "false" : "true";
-    case KNOB_PATH:
-    case KNOB_TYPE_COUNT:
-        break;
+    default:
+        return "none";
     }
-    return "none";
 }
 
 const char *knob_text(const struct knob *knob, const struct config *config, char out[KNOB_TEXT_MAX])
 {
-    if (knob->type == KNOB_PATH)
-        return path_of(knob, &config->value) == NULL ? "none" : path_of(knob, &config->value);
+    if (knob_is_text(knob))
+        return text_of(knob, &config->value) == NULL ? "none" : text_of(knob, &config->value);
     return number_text(knob, get(knob, &config->value), out);
 }
 
@@ -242,19 +261,54 @@ static int read_number(const struct knob *knob, const char *text, int64_t *out)
     return rc;
 }
 
+static const char *const refusals[KNOB_TYPE_COUNT] = {
+    [KNOB_TIME] = "is not a duration",
+    [KNOB_WORD] = "is not known",
+    [KNOB_ON] = "is not true or false",
+    [KNOB_DISABLED] = "is not true or false",
+    [KNOB_PATH] = "is not a path",
+    [KNOB_PLACE] = "is not a path",
+    [KNOB_ADDRESS] = "is not an address with a port",
+    [KNOB_NAMES] = "is not a list of names",
+};
+
+/* IPv4:PORT or [IPv6]:PORT. */
+static bool is_address(const char *text)
+{
+    char host[INET6_ADDRSTRLEN + 2];
+    unsigned char parsed[sizeof(struct in6_addr)];
+    const char *port = strrchr(text, ':');
+    size_t size = port == NULL ? 0 : (size_t)(port - text);
+    if (size == 0 || size >= sizeof host || port[1] == '\0' || strlen(port) > 6 ||
+        strspn(port + 1, "0123456789") != strlen(port + 1) || atoi(port + 1) > UINT16_MAX)
+        return false;
+    memcpy(host, text, size);
+    host[size] = '\0';
+    if (host[0] != '[')
+        return inet_pton(AF_INET, host, parsed) == 1;
+    bool closed = host[size - 1] == ']';
+    host[size - 1] = '\0';
+    return closed && inet_pton(AF_INET6, host + 1, parsed) == 1;
+}
+
+static bool accepts(const struct knob *knob, const char *text)
+{
+    if (knob->type == KNOB_ADDRESS)
+        return strcmp(text, "none") == 0 ||
+               is_address(strncmp(text, "tcp://", 6) == 0 ? text + 6 : text);
+    if (!text_printable(text, PATH_MAX - 1))
+        return false;
+    return knob->type != KNOB_NAMES || strpbrk(text, " /\\") == NULL;
+}
+
 static int refuse(const struct knob *knob, const char *text, int code, const char *where,
                   srun_err *err)
 {
-    static const char *const what[KNOB_TYPE_COUNT] = {
-        [KNOB_TIME] = "is not a duration",  [KNOB_WORD] = "is not known",
-        [KNOB_ON] = "is not true or false", [KNOB_DISABLED] = "is not true or false",
-        [KNOB_PATH] = "is not a path",
-    };
     char quoted[TEXT_QUOTE_MAX];
     char accepted[KNOB_TEXT_MAX];
     bool range = code == -ERANGE;
     return srun_fail(err, SRUN_EUSAGE, "%s: %s %s: accepted are %s", where,
-                     text_quote(quoted, text), range ? "is out of range" : what[knob->type],
+                     text_quote(quoted, text), range ? "is out of range" : refusals[knob->type],
                      range ? range_text(knob, accepted) : knob_accepted(knob, accepted));
 }
 
@@ -263,38 +317,40 @@ int knob_set(const struct knob *knob, struct config *config, const char *text, c
 {
     int64_t number = 0;
     int rc = 0;
-    if (knob->type == KNOB_PATH)
-        rc = text_printable(text, PATH_MAX - 1) ? put_path(knob, config, text) : -EINVAL;
+    if (knob_is_text(knob))
+        rc = accepts(knob, text) ? put_text(knob, config, text) : -EINVAL;
     else
         rc = read_number(knob, text, &number);
     if (rc == -ENOMEM)
         return srun_fail(err, rc, "%s: out of memory", where);
     if (rc < 0)
         return refuse(knob, text, rc, where, err);
-    if (knob->type != KNOB_PATH)
+    if (!knob_is_text(knob))
         put(knob, &config->value, number);
     return 0;
 }
 
-static int resolve_path(const struct knob *knob, struct config *config, srun_err *err)
+static int resolve_text(const struct knob *knob, struct config *config, srun_err *err)
 {
-    const char *path = path_of(knob, &config->value), *none = NULL;
+    const char *text = text_of(knob, &config->value), *none = NULL;
     memcpy((char *)&config->value + knob->offset, &none, sizeof none);
-    if (path == NULL)
+    if (text == NULL)
         return 0;
     char quoted[TEXT_QUOTE_MAX];
-    if (!text_printable(path, PATH_MAX - 1))
-        return srun_fail(err, -EINVAL, "config.%s: %s is not a path: accepted are 1 to %d bytes",
-                         knob->field, text_quote(quoted, path), PATH_MAX - 1);
-    return put_path(knob, config, path) < 0
+    char accepted[KNOB_TEXT_MAX];
+    if (!accepts(knob, text))
+        return srun_fail(err, -EINVAL, "config.%s: %s %s: accepted are %s", knob->field,
+                         text_quote(quoted, text), refusals[knob->type],
+                         knob_accepted(knob, accepted));
+    return put_text(knob, config, text) < 0
                ? srun_fail(err, -ENOMEM, "config.%s: out of memory", knob->field)
                : 0;
 }
 
 int knob_resolve(const struct knob *knob, struct config *config, srun_err *err)
 {
-    if (knob->type == KNOB_PATH)
-        return resolve_path(knob, config, err);
+    if (knob_is_text(knob))
+        return resolve_text(knob, config, err);
 
     long long number = get(knob, &config->value);
     char accepted[KNOB_TEXT_MAX];

@@ -14,7 +14,10 @@ enum knob_type {
     KNOB_WORD,     /* an enum or int, one of words */
     KNOB_ON,       /* int: 1 = true */
     KNOB_DISABLED, /* int: 1 = false; people read and write the opposite, "enabled" */
-    KNOB_PATH,     /* a string owned by struct config */
+    KNOB_PATH,     /* this and what follows: a string owned by struct config, NULL at first */
+    KNOB_PLACE,    /* a path, or "none" */
+    KNOB_ADDRESS,  /* IP:PORT, or "none" */
+    KNOB_NAMES,    /* with commas between */
     KNOB_TYPE_COUNT
 };
 
@@ -32,9 +35,21 @@ struct knob {
     const struct knob_word *words;
     enum knob_type type;
     size_t offset;    /* of the field */
-    int64_t fallback; /* the default, as the field holds it; a path has none */
+    int64_t fallback; /* the default, as the field holds it; a text has none */
     int64_t min;      /* of a time that is set; none exceeds KNOB_TIME_MAX */
 };
+
+static inline size_t knob_size(const struct knob *knob)
+{
+    return knob->type >= KNOB_PATH   ? sizeof(char *)
+           : knob->type == KNOB_TIME ? sizeof(int64_t)
+                                     : sizeof(int);
+}
+
+static inline bool knob_is_text(const struct knob *knob)
+{
+    return knob->type >= KNOB_PATH;
+}
 
 #define KNOB_TIME_MAX (INT64_C(876000) * 60 * 60 * 1000) /* a hundred years */
 

@@ -79,6 +79,7 @@ static bool remind(struct member *m, int64_t now, struct sequence_action *out)
 static void begin_life(struct member *m)
 {
     m->init_called = m->inited = m->run_called = m->ready = false;
+    m->gate_called = m->gate_passed = false;
     m->cancelled = m->stop_called = m->background = m->finished = m->overrun = false;
     m->give_up_at = SEQUENCE_NEVER;
 }
@@ -107,11 +108,15 @@ static bool up_starting(struct member *m, int64_t now, struct sequence_action *o
         if (m->is.has_run)
             return call(m, CALL_RUN, SEQUENCE_CALL_RUN, now, out);
     }
-    if (m->ready) {
+    if (m->ready && m->is.has_gate && !m->gate_called) {
+        m->gate_called = true;
+        return call(m, CALL_GATE, SEQUENCE_CALL_GATE, now, out);
+    }
+    if (m->ready && (!m->is.has_gate || m->gate_passed)) {
         m->was_running = true;
         return enter(m, LIFECYCLE_READY, SEQUENCE_NEVER, now, out);
     }
-    if (m->is.has_ready && (m->calls & CALL_READY) == 0 && now >= m->poll_at) {
+    if (!m->ready && m->is.has_ready && (m->calls & CALL_READY) == 0 && now >= m->poll_at) {
         m->poll_at = SEQUENCE_NEVER; /* until it has returned */
         return call(m, CALL_READY, SEQUENCE_CALL_READY, now, out);
     }
@@ -194,7 +199,7 @@ int64_t member_wake(const struct member *m)
     if (member_ended(m))
         return m->restart == RESTART_WAIT ? m->restart_at : SEQUENCE_NEVER;
     int64_t wake = time_min(m->remind_at, m->overrun ? m->give_up_at : m->deadline);
-    if (m->state == SRUN_STARTING && m->is.has_ready && (m->calls & CALL_READY) == 0)
+    if (m->state == SRUN_STARTING && m->is.has_ready && !m->ready && (m->calls & CALL_READY) == 0)
         wake = time_min(wake, m->poll_at);
     return wake;
 }
@@ -205,6 +210,8 @@ const char *member_phase(const struct member *m)
         return "stop";
     if (m->calls & CALL_INIT)
         return "init";
+    if (m->calls & CALL_GATE)
+        return "health";
     if (m->state == SRUN_STARTING)
         return "ready";
     return m->calls & CALL_RUN ? "run" : m->calls & CALL_READY ? "ready" : "";

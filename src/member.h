@@ -10,7 +10,7 @@
 #include "lifecycle.h"
 #include "sequence.h"
 
-enum { CALL_INIT = 1, CALL_RUN = 2, CALL_READY = 4, CALL_STOP = 8 };
+enum { CALL_INIT = 1, CALL_RUN = 2, CALL_READY = 4, CALL_STOP = 8, CALL_GATE = 16 };
 
 struct member {
     struct sequence_service is;
@@ -20,6 +20,7 @@ struct member {
 
     /* of the present life */
     bool init_called, inited, run_called, ready, cancelled, stop_called;
+    bool gate_called, gate_passed;
     bool background, finished; /* run returned SRUN_RUN_BACKGROUND, or 0 */
     bool overrun, stuck;
 

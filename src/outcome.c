@@ -38,6 +38,23 @@ void outcome_note(srun_runner *runner, const struct service *service, const char
     pthread_mutex_unlock(&runner->lock);
 }
 
+void outcome_publish_error(struct service *service, const char *text, bool failed)
+{
+    pthread_mutex_lock(&service->lock);
+    (void)snprintf(service->view.error, sizeof service->view.error, "%s", text);
+    service->view.failed |= failed;
+    pthread_mutex_unlock(&service->lock);
+}
+
+void outcome_failed(srun_runner *runner, struct service *service, const char *verb,
+                    const char *text, int code)
+{
+    outcome_publish_error(service, text, true);
+    SRUN_ERROR(service->log, "failed", SRUN_STR("phase", verb), SRUN_STR("error", text),
+               SRUN_INT("code", code));
+    outcome_note(runner, service, verb, text);
+}
+
 /* What the init or run that failed said. The last error of the service may be another's by now:
  * ready is asked while run fails. */
 static const char *text_of_failure(const struct service *service, const char *phase)
@@ -72,6 +89,11 @@ static void word_service_cause(srun_runner *runner, const struct sequence_outcom
     case SRUN_CAUSE_STOP_TIMEOUT:
         (void)snprintf(cause->text, sizeof cause->text, "service %.60s: stuck in %s for %s",
                        service->name, outcome->phase, limit);
+        break;
+    case SRUN_CAUSE_UNHEALTHY:
+        (void)snprintf(cause->text, sizeof cause->text,
+                       "service %.60s: its first health check failed: %.140s", service->name,
+                       error);
         break;
     default:
         (void)snprintf(cause->text, sizeof cause->text, "service %.60s: %s: %.160s", service->name,
@@ -174,7 +196,8 @@ void outcome_started(srun_runner *runner, int64_t now)
     char path[512];
     describe_path(runner, false, path, sizeof path);
     runner->started = true;
-    SRUN_INFO(runner->log, "started", SRUN_UINT("services", runner->active_count),
+    atomic_store(&runner->stage, RUNNER_RUNS);
+    SRUN_INFO(runner->log, "started", SRUN_UINT("services", runner->active_count - runner->organs),
               SRUN_NS("took", now - runner->started_at), SRUN_STR("critical_path", path));
     succession_started(runner);
 }
@@ -191,6 +214,7 @@ static void tell_stopping(srun_runner *runner, const char *status)
 
 void outcome_draining(srun_runner *runner)
 {
+    atomic_store(&runner->stage, RUNNER_DRAINS);
     tell_stopping(runner, "draining");
     SRUN_INFO(runner->log, "draining", SRUN_STR("cause", srun_cause_name(runner->cause.kind)),
               SRUN_STR("why", runner->cause.text),
@@ -200,6 +224,7 @@ void outcome_draining(srun_runner *runner)
 void outcome_stopping(srun_runner *runner, int64_t now)
 {
     runner->stopping_at = now;
+    atomic_store(&runner->stage, RUNNER_STOPS);
     tell_stopping(runner, "stopping");
     SRUN_INFO(runner->log, "stopping", SRUN_STR("cause", srun_cause_name(runner->cause.kind)),
               SRUN_STR("why", runner->cause.text));
@@ -272,6 +297,7 @@ void outcome_done(srun_runner *runner, int64_t now)
 static void finish(srun_runner *runner)
 {
     runner->hook.deadline = SEQUENCE_NEVER;
+    atomic_store(&runner->stage, RUNNER_HAS_STOPPED);
     atomic_store(&runner->phase, RUNNER_FINISHED);
     pthread_mutex_lock(&runner->lock);
     runner->changes++;

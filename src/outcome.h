@@ -30,6 +30,13 @@ void outcome_fix_cause(srun_runner *runner);
 void outcome_note(srun_runner *runner, const struct service *service, const char *phase,
                   const char *text);
 
+/* A verb of a service failed: in its view, in the log, and noted. */
+void outcome_failed(srun_runner *runner, struct service *service, const char *verb,
+                    const char *text, int code);
+
+/* The last error of a service; failed: more than "not yet". */
+void outcome_publish_error(struct service *service, const char *text, bool failed);
+
 /* The thread of a service said its last word but does not end. */
 void outcome_thread_left(srun_runner *runner, const struct service *service);
 

@@ -23,7 +23,12 @@ static void describe(const srun_runner *runner, struct service *service,
 {
     struct service_view view;
     service_view(service, &view);
+    int64_t deadline = atomic_load(&service->life.deadline);
+    int64_t now = clock_now(&runner->clock);
     *out = (struct srun_service_info){
+        .depends = service->depends,
+        .critical = service->options.health.optional == 0,
+        .left_ms = deadline == INT64_MAX ? -1 : whole_ms(deadline > now ? deadline - now : 0),
         .state = view.state,
         .ready = view.state == SRUN_RUNNING,
         .failed = view.failed,
@@ -31,7 +36,7 @@ static void describe(const srun_runner *runner, struct service *service,
         .background = view.background,
         .heartbeat_missed = view.heartbeat_missed,
         .restarts = view.restarts,
-        .in_state_ms = whole_ms(clock_now(&runner->clock) - view.since),
+        .in_state_ms = whole_ms(now - view.since),
         .init_took_ms = whole_ms(view.init_ns),
         .ready_took_ms = whole_ms(view.ready_ns),
         .stop_took_ms = whole_ms(view.stop_ns),
@@ -115,6 +120,21 @@ int srun_runner_listen(srun_runner *runner,
     return rc < 0 ? srun_fail(err, rc, "listener: %s", srun_strerror(rc)) : 0;
 }
 
+static const char *state_of(const srun_runner *runner)
+{
+    static const char *const names[] = {
+        [RUNNER_STARTS] = "starting",     [RUNNER_RUNS] = "running",
+        [RUNNER_DRAINS] = "draining",     [RUNNER_STOPS] = "stopping",
+        [RUNNER_HAS_STOPPED] = "stopped",
+    };
+    int stage = atomic_load(&runner->stage);
+    if (stage != RUNNER_RUNS)
+        return names[stage];
+    if (atomic_load(&runner->succession.draining))
+        return "yielded";
+    return atomic_load(&runner->withdrawn) ? "withdrawn" : "running";
+}
+
 void srun_runner_info(const srun_runner *runner, struct srun_run_info *out)
 {
     *out = (struct srun_run_info){
@@ -123,6 +143,9 @@ void srun_runner_info(const srun_runner *runner, struct srun_run_info *out)
         .pid = getpid(),
         .generation = runner->succession.generation,
         .started_ms = runner->born_wall_ms,
+        .state = state_of(runner),
+        .ready = srun_runner_is_ready(runner),
+        .stuck = srun_runner_stuck(runner) > 0,
     };
 }
 

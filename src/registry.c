@@ -76,8 +76,10 @@ static int check_ops(struct srun_service_ops *to, const struct srun_service_ops 
                          rc == -E2BIG ? ", or what follows must be zero" : "");
     if (!is_zero(to->reserved, sizeof to->reserved))
         return srun_fail(err, -EINVAL, "service %s: ops.reserved is not zero", name);
-    if (to->init == NULL && to->run == NULL && to->ready == NULL && to->stop == NULL)
-        return srun_fail(err, -EINVAL, "service %s: has none of init, run, ready, stop", name);
+    if (to->init == NULL && to->run == NULL && to->ready == NULL && to->stop == NULL &&
+        to->health == NULL)
+        return srun_fail(err, -EINVAL, "service %s: has none of init, run, ready, stop, health",
+                         name);
     return 0;
 }
 
@@ -90,8 +92,9 @@ static int check_options(struct srun_service_options *to, const struct srun_serv
         return srun_fail(err, rc, "service %s: options.size is %zu: accepted is up to %zu%s", name,
                          from->size, sizeof *to,
                          rc == -E2BIG ? ", or what follows must be zero" : "");
-    if (!is_zero(to->reserved, sizeof to->reserved))
-        return srun_fail(err, -EINVAL, "service %s: options.reserved is not zero", name);
+    if (!is_zero(to->reserved, sizeof to->reserved) || to->health.reserved != 0)
+        return srun_fail(err, -EINVAL, "service %s: options.%sreserved is not zero", name,
+                         to->health.reserved != 0 ? "health." : "");
     const struct {
         const char *field;
         int64_t value;
@@ -101,7 +104,10 @@ static int check_options(struct srun_service_options *to, const struct srun_serv
                  {"heartbeat_ms", to->heartbeat_ms},
                  {"restart.backoff_min_ms", to->restart.backoff_min_ms},
                  {"restart.backoff_max_ms", to->restart.backoff_max_ms},
-                 {"restart.window_ms", to->restart.window_ms}};
+                 {"restart.window_ms", to->restart.window_ms},
+                 {"health.interval_ms", to->health.interval_ms},
+                 {"health.timeout_ms", to->health.timeout_ms},
+                 {"health.push_ttl_ms", to->health.push_ttl_ms}};
     for (size_t i = 0; i < COUNT_OF(times); i++)
         if (times[i].value < 0 || times[i].value > INT64_MAX / NS_PER_MS)
             return srun_fail(err, -EINVAL, "service %s: options.%s is %lld: accepted is 0 to %lld",
@@ -137,6 +143,27 @@ static int find_unit(srun_runner *runner, const char *name, const char *group, u
     }
     *owned_group = strdup(group);
     return *owned_group == NULL ? srun_fail(err, -ENOMEM, "service %s: out of memory", name) : 0;
+}
+
+/* The names of what it depends on, borrowed from those services; and of what it wants to hear. */
+static int keep_names(const srun_runner *runner, struct service *service)
+{
+    const char *const *depends = service->options.depends, *const *watch =
+                                                               service->options.health.watch;
+    size_t count = 0;
+    while (depends != NULL && depends[count] != NULL)
+        count++;
+    service->depends = calloc(count + 1, sizeof *service->depends);
+    if (service->depends == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        service->depends[i] = runner_find(runner, depends[i])->name;
+    int rc = 0;
+    for (; watch != NULL && *watch != NULL && rc == 0; watch++)
+        rc = text_list_add(&service->watch, *watch);
+    service->options.depends = NULL;
+    service->options.health.watch = NULL;
+    return rc;
 }
 
 static int append_service(srun_runner *runner, struct service *service)
@@ -182,12 +209,33 @@ int runner_add(srun_runner *runner, const char *name, const struct srun_service_
     service->unit = unit;
     rc =
         srun_logger_with(&service->log, runner->log, SRUN_KVS(SRUN_STR("logger_scope", name)), err);
+    rc = rc < 0 ? rc : keep_names(runner, service);
     rc = rc < 0 ? rc : append_service(runner, service);
     if (rc < 0) {
         (void)service_free(service);
         return srun_fail(err, rc, "service %s: %s", name, srun_strerror(rc));
     }
     service->group = take_ptr(group);
+    return 0;
+}
+
+int runner_add_organ(srun_runner *runner, const char *name, const struct srun_service_ops *ops,
+                     void *self, srun_err *err)
+{
+    const struct srun_service_options options = {.size = sizeof options, .auxiliary = 1};
+    int rc = runner_add(runner, name, ops, self, &options, false, err);
+    if (rc < 0)
+        return rc;
+    struct service *organ = runner->services[runner->count - 1];
+    organ->organ = true;
+    runner->organs++;
+    for (unsigned i = runner->count - 1; i > 0; i--) { /* first in, last out */
+        runner->services[i] = runner->services[i - 1];
+        runner->services[i]->id++;
+        runner->services[i]->unit++;
+    }
+    organ->id = organ->unit = 0;
+    runner->services[0] = organ;
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "fork.h"
 #include "log/log.h"
+#include "port.h"
 
 #include <errno.h>
 #include <search.h>
@@ -115,7 +116,9 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
                                          .inbox = &runner->inbox,
                                          .pool = runner->pool,
                                          .birth = runner->birth,
-                                         .drain_kind = ITEM_DRAIN};
+                                         .drain_kind = ITEM_DRAIN,
+                                         .check_kind = ITEM_CHECK,
+                                         .hear_kind = ITEM_HEAR};
     *out = runner;
     return 0;
 }
@@ -130,13 +133,17 @@ static void leave_tree(void *service)
     (void)service; /* the array owns it */
 }
 
-static void free_services(srun_runner *runner)
+static void destroy_services(srun_runner *runner)
 {
     for (unsigned i = runner->count; i > 0; i--) {
         struct service *service = runner->services[i - 1];
         if (service->ops.destroy != NULL)
             service->ops.destroy(service->self);
     }
+}
+
+static void free_services(srun_runner *runner)
+{
     tdestroy(runner->by_name, leave_tree);
     for (unsigned i = runner->count; i > 0; i--)
         (void)service_free(runner->services[i - 1]);
@@ -149,14 +156,20 @@ srun_runner *srun_runner_free(srun_runner *runner)
         return NULL;
     int phase = atomic_load(&runner->phase);
     ENSURE(phase == RUNNER_ASSEMBLING || phase == RUNNER_FINISHED);
-    runner->pool = runner->stuck > 0 ? runner->pool : pool_free(runner->pool, LAST_WORDS);
-    if (runner->stuck > 0 || runner->pool != NULL)
+    if (runner->stuck > 0)
         return NULL; /* some thread may still use it: left as it is, on purpose */
+    runner->pool = pool_free(runner->pool, LAST_WORDS);
+    runner->checkup.pool = pool_free(runner->checkup.pool, LAST_WORDS);
+    if (runner->pool != NULL || runner->checkup.pool != NULL)
+        return NULL;
 
     if (runner->listeners.lost > 0)
         SRUN_WARN(runner->log, "a listener was too slow",
                   SRUN_UINT("not_told_of", runner->listeners.lost));
+    destroy_services(runner); /* where one may give back what it has subscribed to */
+    checkup_destroy(runner);
     free_services(runner);
+    port_free(runner);
     if (runner->holds_stack)
         stack_release();
     if (runner->holds_crash) {
@@ -244,7 +257,9 @@ static struct sequence_service describe(const srun_runner *runner, const struct 
         .has_init = service->ops.init != NULL,
         .has_run = service->ops.run != NULL,
         .has_ready = service->ops.ready != NULL,
-        .has_stop = service->ops.stop != NULL,
+        .has_stop = service_has_stop(service),
+        .has_gate = runner->checkup.board != NULL && service->ops.health != NULL &&
+                    options->health.optional == 0,
         .ready_on_entry = service->ready_on_entry,
         .auxiliary = options->auxiliary != 0,
         .unit = service->unit,
@@ -316,9 +331,14 @@ static int use_test_function(srun_runner *runner, srun_err *err)
 
 static int prepare(srun_runner *runner, srun_err *err)
 {
+    int rc = flags_test(runner->flags) ? 0 : port_prepare(runner, err);
     runner->active = runner->services;
     runner->active_count = runner->count;
-    int rc = flags_test(runner->flags) ? use_test_function(runner, err) : 0;
+    if (rc == 0 && flags_test(runner->flags))
+        rc = use_test_function(runner, err);
+    if (rc < 0)
+        return rc;
+    rc = checkup_prepare(runner, err);
     if (rc < 0)
         return rc;
     rc = make_sequence(runner);
@@ -342,7 +362,7 @@ static void acquire_process(srun_runner *runner)
         SRUN_WARN(
             runner->log, "the service manager is not told",
             SRUN_STR("why", rc == -EINVAL ? "NOTIFY_SOCKET is no address" : srun_strerror(rc)));
-    if (runner->count == 0)
+    if (runner->count == runner->organs)
         SRUN_WARN(runner->log, "no service was added");
 }
 

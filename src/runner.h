@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/inbox.h"
 #include "base/pool.h"
+#include "checkup.h"
 #include "config.h"
 #include "flags.h"
 #include "leaks.h"
@@ -38,7 +39,22 @@ enum {
 };
 
 /* What an inbox item is part of. */
-enum { ITEM_SERVICE, ITEM_REQUEST, ITEM_HOOK, ITEM_DRAIN, ITEM_SUCCESSION, ITEM_WITHDRAW };
+enum {
+    ITEM_SERVICE,
+    ITEM_REQUEST,
+    ITEM_HOOK,
+    ITEM_DRAIN,
+    ITEM_SUCCESSION,
+    ITEM_WITHDRAW,
+    ITEM_CHECK,
+    ITEM_HEAR,
+    ITEM_PUSH
+};
+
+/* What the whole program is about; only forward. */
+enum runner_stage { RUNNER_STARTS, RUNNER_RUNS, RUNNER_DRAINS, RUNNER_STOPS, RUNNER_HAS_STOPPED };
+
+#define RUNNER_TIMELINE 256 /* changes of state that are remembered */
 
 struct srun_runner {
     struct config config;
@@ -58,6 +74,8 @@ struct srun_runner {
     struct notify notify;
     struct leaks leaks;
     struct succession succession;
+    struct checkup checkup;
+    struct admin *admin; /* NULL until it is needed */
     int poller, timer;
     int64_t armed_at; /* what the timer is set to */
     bool testing;     /* driven by srun/testing.h: never leaves by _exit */
@@ -67,16 +85,18 @@ struct srun_runner {
 
     struct service **services;
     unsigned count, capacity;
+    unsigned organs;         /* how many of them are our own; they stand first */
     void *by_name;           /* a search tree of the same services */
     struct service **active; /* those that run: all, or the one that stands in for --test */
     unsigned active_count;
     struct sequence *seq;
 
-    _Atomic int phase;  /* read by any thread */
-    _Atomic bool ready; /* read by any thread */
-    unsigned running;   /* services that are RUNNING */
-    bool started;       /* all were, once */
-    bool withdrawn;     /* somebody wants it to look not ready */
+    _Atomic int phase;      /* read by any thread */
+    _Atomic bool ready;     /* read by any thread */
+    unsigned running;       /* services that are RUNNING */
+    bool started;           /* all were, once */
+    _Atomic int stage;      /* an enum runner_stage; read by any thread */
+    _Atomic bool withdrawn; /* somebody wants it to look not ready; read by any thread */
     int64_t started_at, stopping_at;
     bool told_stopping; /* it drains or stops, and systemd knows */
     bool warned_hangup; /* one such warning is enough */
@@ -89,6 +109,8 @@ struct srun_runner {
     pthread_mutex_t lock;   /* guards what follows; never held while anything else is called */
     pthread_cond_t changed; /* a state, or the phase: changes was raised */
     uint64_t changes;
+    struct srun_transition timeline[RUNNER_TIMELINE]; /* a ring */
+    uint64_t transitions;                             /* so far */
     srun_cause cause;
     char also[252]; /* the first thing that went wrong after the cause */
     int exit_code;
@@ -122,6 +144,10 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
 int runner_add(srun_runner *runner, const char *name, const struct srun_service_ops *ops,
                void *self, const struct srun_service_options *options, bool ready_on_entry,
                srun_err *err);
+/* One of the runner's own, before all others: it starts first, stops last, and does not keep the
+ * program alive. */
+int runner_add_organ(srun_runner *runner, const char *name, const struct srun_service_ops *ops,
+                     void *self, srun_err *err);
 struct service *runner_find(const srun_runner *runner, const char *name);
 
 /* control.c: one turn. Waits up to timeout_ms (-1: until something happens), handles all that has

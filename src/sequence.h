@@ -38,6 +38,7 @@
 /* What the sequence has to know of a service. */
 struct sequence_service {
     bool has_init, has_run, has_ready, has_stop;
+    bool has_gate;       /* once it is ready, something else has to agree: its first health check */
     bool ready_on_entry; /* ready as soon as run is entered */
     bool auxiliary;      /* does not keep the program alive */
     unsigned unit;       /* neighbours with the same number form a unit; never decreases */
@@ -64,6 +65,7 @@ enum sequence_event_kind {
     SEQUENCE_RUN_RETURNED,   /* code: 0, negative, or SRUN_RUN_BACKGROUND */
     SEQUENCE_STOP_RETURNED,  /* code */
     SEQUENCE_EXTEND,         /* extend_ns from now on */
+    SEQUENCE_GATE_RETURNED,  /* code: 0, or negative: it must not serve */
     SEQUENCE_SHUTDOWN        /* cause, code, signo; no service */
 };
 
@@ -81,6 +83,7 @@ enum sequence_action_kind {
     SEQUENCE_CALL_RUN,
     SEQUENCE_CALL_READY,
     SEQUENCE_CALL_STOP,
+    SEQUENCE_CALL_GATE,
     SEQUENCE_CANCEL,     /* cancel the context of init and run; reason says why */
     SEQUENCE_OVERRUN,    /* a limit has passed: interrupt its threads, cancel a stop in flight */
     SEQUENCE_GIVE_UP,    /* stuck: say where; it is left alone from now on */
@@ -104,7 +107,7 @@ struct sequence_action {
 struct sequence_outcome {
     srun_cause_kind cause;
     unsigned service;  /* SEQUENCE_NOBODY when none is concerned */
-    const char *phase; /* "init", "run", "ready", "stop" or "" */
+    const char *phase; /* "init", "run", "ready", "health", "stop" or "" */
     int code, signo;
     int exit_code;
     unsigned stuck; /* services given up */

@@ -194,6 +194,14 @@ static void on_ready_returned(struct member *m, int code, int64_t now)
     m->poll_gap = time_min(m->poll_gap * 2, 50 * INT64_C(1000000));
 }
 
+static void on_gate_returned(struct sequence *seq, struct member *m, int code, int64_t now)
+{
+    m->calls &= ~(unsigned)CALL_GATE;
+    m->gate_passed = code >= 0;
+    if (code < 0 && m->state == SRUN_STARTING)
+        fail(seq, m, SRUN_CAUSE_UNHEALTHY, "health", code, now);
+}
+
 static void on_extend(const struct sequence *seq, struct member *m, int64_t span, int64_t now)
 {
     bool limited = m->deadline != SEQUENCE_NEVER && !m->overrun && !m->stuck;
@@ -216,6 +224,8 @@ static unsigned answered_call(enum sequence_event_kind kind)
         return CALL_READY;
     case SEQUENCE_STOP_RETURNED:
         return CALL_STOP;
+    case SEQUENCE_GATE_RETURNED:
+        return CALL_GATE;
     default:
         return 0;
     }
@@ -246,6 +256,9 @@ static void feed_member(struct sequence *seq, struct member *m, const struct seq
         break;
     case SEQUENCE_EXTEND:
         on_extend(seq, m, event->extend_ns, now);
+        break;
+    case SEQUENCE_GATE_RETURNED:
+        on_gate_returned(seq, m, event->code, now);
         break;
     case SEQUENCE_SHUTDOWN:
         break;

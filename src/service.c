@@ -189,22 +189,180 @@ static void ready_done(struct pool_job *job)
     inbox_post(service->home->inbox, &service->messages[SEQUENCE_READY_RETURNED].item);
 }
 
-/* From here on on_drain is not called; one that is still running is waited for. */
-static void bar_drain(struct service *service)
+/* --- verbs beside the life cycle ------------------------------------------------------------- */
+
+/* One that waited in the queue for so long that the service has been restarted meanwhile is not
+ * called: nothing may be initiated yet. */
+static bool enter_side(struct service *service, const struct service_side *side, const char *verb)
 {
     pthread_mutex_lock(&service->lock);
-    service->drain.barred = true;
-    while (service->drain.running)
+    bool may = !service->barred && side->life == service->life_number;
+    service->beside += may;
+    pthread_mutex_unlock(&service->lock);
+    if (may)
+        enter_verb(service, verb);
+    return may;
+}
+
+static void leave_side(struct service *service)
+{
+    leave_verb();
+    pthread_mutex_lock(&service->lock);
+    service->beside--;
+    pthread_cond_broadcast(&service->ordered);
+    pthread_mutex_unlock(&service->lock);
+}
+
+/* From here on none of them is called; those that are still running are waited for. */
+static void bar_sides(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    service->barred = true;
+    while (service->beside > 0)
         (void)pthread_cond_wait(&service->ordered, &service->lock);
     pthread_mutex_unlock(&service->lock);
+}
+
+static struct service *service_of_drain(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, drain.side.job));
+}
+
+static void run_drain(struct pool_job *job)
+{
+    struct service *service = service_of_drain(job);
+    struct service_side *side = &service->drain.side;
+    side->err = (srun_err){0};
+    side->code = 0;
+    service->drain.told = atomic_load(&service->drain.wanted);
+    if (!enter_side(service, side, "on_drain"))
+        return;
+    side->code =
+        service->ops.on_drain(service->self, &service->life, service->drain.told, &side->err);
+    leave_side(service);
+}
+
+static void drain_done(struct pool_job *job)
+{
+    struct service *service = service_of_drain(job);
+    inbox_post(service->home->inbox, &service->drain.side.item);
+}
+
+static struct service *service_of_check(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, check.side.job));
+}
+
+static void run_check(struct pool_job *job)
+{
+    struct service *service = service_of_check(job);
+    struct service_side *side = &service->check.side;
+    side->err = (srun_err){0};
+    side->code = 0;
+    service->check.skipped = !enter_side(service, side, "health");
+    if (service->check.skipped)
+        return;
+    int64_t began = clock_now(service->home->clock);
+    side->code = service->ops.health(service->self, &service->life, &side->err);
+    service->check.took = clock_now(service->home->clock) - began;
+    leave_side(service);
+}
+
+static void check_done(struct pool_job *job)
+{
+    struct service *service = service_of_check(job);
+    inbox_post(service->home->inbox, &service->check.side.item);
+}
+
+static struct service *service_of_hear(struct pool_job *job)
+{
+    return (struct service *)((char *)job - offsetof(struct service, hear.side.job));
+}
+
+static void run_hear(struct pool_job *job)
+{
+    struct service *service = service_of_hear(job);
+    struct service_side *side = &service->hear.side;
+    struct srun_health health;
+    side->err = (srun_err){0};
+    side->code = 0;
+    bool any = true;
+    while (any && side->code >= 0 && enter_side(service, side, "on_health")) {
+        any = service->hear.next(service, &health);
+        if (any)
+            side->code = service->ops.on_health(service->self, &service->life, &health, &side->err);
+        leave_side(service);
+    }
+}
+
+static void hear_done(struct pool_job *job)
+{
+    struct service *service = service_of_hear(job);
+    inbox_post(service->home->inbox, &service->hear.side.item);
+}
+
+void service_tell_drain(struct service *service, bool draining)
+{
+    atomic_store(&service->drain.wanted, draining);
+    if (service->ops.on_drain == NULL || service->drain.side.busy)
+        return;
+    service->drain.side.busy = true;
+    service->drain.side.life = service->life_number;
+    pool_queue(service->home->pool, &service->drain.side.job);
+}
+
+void service_drain_told(struct service *service)
+{
+    struct service_side *side = &service->drain.side;
+    side->busy = false;
+    if (side->code < 0)
+        SRUN_WARN(service->log, "on_drain failed",
+                  SRUN_STR("error",
+                           side->err.text[0] != '\0' ? side->err.text : srun_strerror(side->code)));
+    bool unheard = service_side_outlived(service, side) && service->view.state == SRUN_RUNNING;
+    if (service->drain.told != atomic_load(&service->drain.wanted) || unheard)
+        service_tell_drain(service, atomic_load(&service->drain.wanted));
+}
+
+void service_call_check(struct service *service)
+{
+    service->check.side.busy = true;
+    service->check.side.life = service->life_number;
+    pool_queue(service->home->side_pool, &service->check.side.job);
+}
+
+void service_tell_health(struct service *service)
+{
+    if (service->hear.side.busy)
+        return;
+    service->hear.side.busy = true;
+    service->hear.side.life = service->life_number;
+    pool_queue(service->home->side_pool, &service->hear.side.job);
+}
+
+bool service_side_outlived(const struct service *service, const struct service_side *side)
+{
+    return side->life != service->life_number;
+}
+
+/* --- stop ------------------------------------------------------------------------------------ */
+
+bool service_has_stop(const struct service *service)
+{
+    bool asked = service->home->side_pool != NULL &&
+                 (service->ops.health != NULL || service->ops.on_health != NULL);
+    return service->ops.stop != NULL || service->ops.on_drain != NULL || asked;
 }
 
 static void run_stop(struct pool_job *job)
 {
     struct service *service = service_of_stop(job);
-    bar_drain(service);
-    enter_verb(service, "stop");
     srun_err *err = message_err(service, SEQUENCE_STOP_RETURNED);
+    service->messages[SEQUENCE_STOP_RETURNED].code = 0;
+    bar_sides(service);
+    if (service->ops.stop == NULL)
+        return;
+    enter_verb(service, "stop");
     service->messages[SEQUENCE_STOP_RETURNED].code =
         service->ops.stop(service->self, &service->stopping, err);
     leave_verb();
@@ -214,63 +372,6 @@ static void stop_done(struct pool_job *job)
 {
     struct service *service = service_of_stop(job);
     inbox_post(service->home->inbox, &service->messages[SEQUENCE_STOP_RETURNED].item);
-}
-
-static struct service *service_of_drain(struct pool_job *job)
-{
-    return (struct service *)((char *)job - offsetof(struct service, drain.job));
-}
-
-static bool set_draining(struct service *service, bool running)
-{
-    pthread_mutex_lock(&service->lock);
-    bool may = !running || !service->drain.barred;
-    service->drain.running = running && may;
-    pthread_cond_broadcast(&service->ordered);
-    pthread_mutex_unlock(&service->lock);
-    return may;
-}
-
-static void run_drain(struct pool_job *job)
-{
-    struct service *service = service_of_drain(job);
-    service->drain.err = (srun_err){0};
-    service->drain.code = 0;
-    service->drain.told = atomic_load(&service->drain.wanted);
-    if (!set_draining(service, true))
-        return;
-    enter_verb(service, "on_drain");
-    service->drain.code = service->ops.on_drain(service->self, &service->life, service->drain.told,
-                                                &service->drain.err);
-    leave_verb();
-    (void)set_draining(service, false);
-}
-
-static void drain_done(struct pool_job *job)
-{
-    struct service *service = service_of_drain(job);
-    inbox_post(service->home->inbox, &service->drain.item);
-}
-
-void service_tell_drain(struct service *service, bool draining)
-{
-    atomic_store(&service->drain.wanted, draining);
-    if (service->ops.on_drain == NULL || service->drain.busy)
-        return;
-    service->drain.busy = true;
-    pool_queue(service->home->pool, &service->drain.job);
-}
-
-void service_drain_told(struct service *service)
-{
-    service->drain.busy = false;
-    if (service->drain.code < 0)
-        SRUN_WARN(service->log, "on_drain failed",
-                  SRUN_STR("error", service->drain.err.text[0] != '\0'
-                                        ? service->drain.err.text
-                                        : srun_strerror(service->drain.code)));
-    if (service->drain.told != atomic_load(&service->drain.wanted))
-        service_tell_drain(service, atomic_load(&service->drain.wanted));
 }
 
 /* Without a thread for it, it is not ready yet, and will be asked again. */
@@ -294,7 +395,7 @@ void service_call_stop(struct service *service)
 void service_cancel(struct service *service, const srun_cause *cause)
 {
     pthread_mutex_lock(&service->lock);
-    service->drain.barred = true; /* it is no longer RUNNING */
+    service->barred = true; /* it is no longer RUNNING */
     pthread_mutex_unlock(&service->lock);
     context_cancel(&service->life, cause);
     give_order(service, SERVICE_QUIT);
@@ -306,13 +407,32 @@ static void interrupt_thread(void *arg, pthread_t thread, int tid)
     stack_interrupt(thread);
 }
 
+enum { JOBS = 5 };
+
+/* Its jobs, those whose stack tells most first: what stop waits for, then stop itself. */
+static struct pool_job *job_at(struct service *service, unsigned index, struct pool **pool)
+{
+    struct pool_job *jobs[JOBS] = {&service->check.side.job, &service->hear.side.job,
+                                   &service->drain.side.job, &service->stop_job,
+                                   &service->ready_job};
+    *pool = index < 2 ? service->home->side_pool : service->home->pool;
+    return jobs[index];
+}
+
+static bool with_job(struct service *service, unsigned index,
+                     void (*then)(void *arg, pthread_t thread, int tid), void *arg)
+{
+    struct pool *pool;
+    struct pool_job *job = job_at(service, index, &pool);
+    return pool != NULL && pool_with_thread(pool, job, then, arg);
+}
+
 void service_interrupt(struct service *service)
 {
     if (service->has_thread)
         stack_interrupt(service->thread);
-    (void)pool_with_thread(service->home->pool, &service->ready_job, interrupt_thread, NULL);
-    (void)pool_with_thread(service->home->pool, &service->stop_job, interrupt_thread, NULL);
-    (void)pool_with_thread(service->home->pool, &service->drain.job, interrupt_thread, NULL);
+    for (unsigned i = 0; i < JOBS; i++)
+        (void)with_job(service, i, interrupt_thread, NULL);
 }
 
 struct description {
@@ -330,10 +450,9 @@ void service_describe_stack(struct service *service, char *out, size_t size)
 {
     struct description description = {out, size};
     (void)strncpy(out, "none", size);
-    if (pool_with_thread(service->home->pool, &service->drain.job, describe_thread, &description) ||
-        pool_with_thread(service->home->pool, &service->stop_job, describe_thread, &description) ||
-        pool_with_thread(service->home->pool, &service->ready_job, describe_thread, &description))
-        return;
+    for (unsigned i = 0; i < JOBS; i++)
+        if (with_job(service, i, describe_thread, &description))
+            return;
     if (service->has_thread)
         stack_describe(service->thread, __atomic_load_n(&service->tid, __ATOMIC_ACQUIRE), out,
                        size);
@@ -341,9 +460,12 @@ void service_describe_stack(struct service *service, char *out, size_t size)
 
 void service_abandon(struct service *service)
 {
-    pool_lose(service->home->pool, &service->ready_job);
-    pool_lose(service->home->pool, &service->stop_job);
-    pool_lose(service->home->pool, &service->drain.job);
+    for (unsigned i = 0; i < JOBS; i++) {
+        struct pool *pool;
+        struct pool_job *job = job_at(service, i, &pool);
+        if (pool != NULL)
+            pool_lose(pool, job);
+    }
 }
 
 int service_join(struct service *service)
@@ -361,8 +483,11 @@ void service_reset(struct service *service)
 {
     context_reset(&service->life);
     context_reset(&service->stopping);
+    pthread_mutex_lock(&service->lock);
     service->order = SERVICE_WAIT;
-    service->drain.barred = false;
+    service->barred = false;
+    service->life_number++;
+    pthread_mutex_unlock(&service->lock);
 }
 
 struct service *service_free(struct service *service)
@@ -375,6 +500,8 @@ struct service *service_free(struct service *service)
     (void)pthread_cond_destroy(&service->ordered);
     (void)pthread_mutex_destroy(&service->lock);
     free(service->group);
+    free(service->depends);
+    text_list_free(&service->watch);
     free(service->name);
     free(service);
     return NULL;
@@ -393,8 +520,12 @@ struct service *service_new(const char *name, const struct srun_service_ops *ops
     service->options = *options;
     service->ready_job = (struct pool_job){.run = run_ready, .done = ready_done};
     service->stop_job = (struct pool_job){.run = run_stop, .done = stop_done};
-    service->drain.job = (struct pool_job){.run = run_drain, .done = drain_done};
-    service->drain.item.kind = home->drain_kind;
+    service->drain.side.job = (struct pool_job){.run = run_drain, .done = drain_done};
+    service->drain.side.item.kind = home->drain_kind;
+    service->check.side.job = (struct pool_job){.run = run_check, .done = check_done};
+    service->check.side.item.kind = home->check_kind;
+    service->hear.side.job = (struct pool_job){.run = run_hear, .done = hear_done};
+    service->hear.side.item.kind = home->hear_kind;
     service->view = (struct service_view){
         .since = clock_now(home->clock), .init_ns = -1, .ready_ns = -1, .stop_ns = -1};
     for (unsigned kind = 0; kind < SERVICE_MESSAGES; kind++) {

@@ -9,10 +9,12 @@
 
 #include "base/inbox.h"
 #include "base/pool.h"
+#include "base/text.h"
 #include "context.h"
 #include "sequence.h"
 
 #include <pthread.h>
+#include <srun/health.h>
 #include <srun/service.h>
 
 /* What a service needs of the place it lives in. */
@@ -22,8 +24,19 @@ struct service_home {
     const struct clock *clock;
     struct inbox *inbox;
     struct pool *pool;
-    unsigned birth;      /* fork_stamp */
-    unsigned drain_kind; /* of the inbox item by which on_drain answers */
+    unsigned birth;         /* fork_stamp */
+    struct pool *side_pool; /* for health and on_health; NULL: they are not called */
+    unsigned drain_kind, check_kind, hear_kind; /* of the inbox items by which these answer */
+};
+
+/* A verb beside the life cycle: never beside stop, which waits for it. */
+struct service_side {
+    struct pool_job job;
+    struct inbox_item item; /* told by the job when it is done */
+    bool busy;              /* the job is on its pool; control's alone */
+    unsigned life;          /* in which it was asked for */
+    srun_err err;
+    int code;
 };
 
 /* Told to the control thread. Each exists once per service: there is at most one of a kind on its
@@ -58,7 +71,10 @@ struct service {
     void *self;
     struct srun_service_options options; /* resolved; its pointers are not kept */
     bool ready_on_entry;
-    char *group; /* owned, may be NULL */
+    char *group;            /* owned, may be NULL */
+    const char **depends;   /* owned, NULL-ended; the names are those of the other services */
+    struct text_list watch; /* what on_health is told of; empty: all others */
+    bool organ;             /* one of the runner's own */
     unsigned unit;
     srun_logger *log;
     struct srun_context life, stopping;
@@ -76,15 +92,22 @@ struct service {
     struct pool_job ready_job, stop_job;
 
     struct {
-        struct pool_job job;
-        struct inbox_item item; /* told by the job when it is done */
-        _Atomic bool wanted;    /* the newest that on_drain has to hear */
-        bool busy;              /* the job is on the pool; control's alone */
-        bool told;              /* what it was called with last */
-        bool running, barred;   /* guarded by lock; barred: it is to stop */
-        srun_err err;
-        int code;
+        struct service_side side;
+        _Atomic bool wanted; /* the newest that on_drain has to hear */
+        bool told;           /* what it was called with last */
     } drain;
+    struct {
+        struct service_side side;
+        bool skipped; /* it could not be asked */
+        int64_t took; /* the last check, on the runner's clock */
+    } check;
+    struct {
+        struct service_side side;
+        bool (*next)(struct service *service, struct srun_health *out);
+    } hear;
+    unsigned beside; /* side verbs that are running; guarded by lock */
+    bool barred;     /* it is to stop: no more of them; guarded by lock */
+    unsigned life_number; /* so many resets; guarded by lock, written by control */
 };
 
 /* Copies name and ops; options is copied, but for its pointers. NULL when out of memory. */
@@ -103,6 +126,18 @@ void service_call_stop(struct service *service);
  * has got the answer. */
 void service_tell_drain(struct service *service, bool draining);
 void service_drain_told(struct service *service);
+
+/* Calls health; the answer is in check. Nobody else may have asked. */
+void service_call_check(struct service *service);
+
+/* Calls on_health with each that hear.next gives, until it gives none or is answered negatively. */
+void service_tell_health(struct service *service);
+
+/* Was it asked for in an earlier life? Control's alone. */
+bool service_side_outlived(const struct service *service, const struct service_side *side);
+
+/* Is there anything that stop has to do or to wait for? */
+bool service_has_stop(const struct service *service);
 
 /* Cancels the life and lets a thread go that waits for run. */
 void service_cancel(struct service *service, const srun_cause *cause);

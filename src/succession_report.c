@@ -162,7 +162,8 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
 {
     struct succession *succession = &runner->succession;
     char text[HANDOVER_TEXT_MAX];
-    bool launched = action->phase != MACHINE_IDLE && action->phase != MACHINE_DRAIN;
+    bool launched = action->phase >= MACHINE_SPAWN && action->phase <= MACHINE_COMMIT;
+    bool last = !launched || succession->machine.ending; /* no other attempt will follow */
     int64_t since = launched ? succession->asked_at : succession->wanted_at;
     word_failure(runner, action, now, text, sizeof text);
     SRUN_ERROR(runner->log, "upgrade failed", SRUN_STR("phase", machine_state_name(action->phase)),
@@ -174,7 +175,7 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
                                     .phase = machine_state_name(action->phase),
                                     .text = text,
                                     .since = since,
-                                    .covers = launched ? succession->covers : succession->taken});
+                                    .covers = last ? succession->taken : succession->covers});
     tell_step(runner, SRUN_UPGRADE_FAILED, text);
 }
 

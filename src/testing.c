@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/fd.h"
+#include "base/proc.h"
 #include "base/thread.h"
 #include "runner.h"
 
@@ -190,6 +191,20 @@ static int64_t next_due(srun_test *test)
     return sleepers < due ? sleepers : due;
 }
 
+/* Health checks that are in flight come home before the clock moves on, unless they wait for the
+ * clock, or have been waited for once. */
+static void settle_checks(srun_test *test)
+{
+    int64_t until = clock_real_now() + REST;
+    if (!test->started)
+        return;
+    poke(test);
+    while (checkup_is_busy(test->runner, clock_real_now() >= until)) {
+        proc_wait_a_moment();
+        poke(test);
+    }
+}
+
 static void move_clock(srun_test *test, int64_t to)
 {
     srun_runner *runner = test->runner;
@@ -211,12 +226,12 @@ void srun_test_advance_ms(srun_test *test, int64_t ms)
 {
     int64_t now = clock_now(&test->runner->clock), target = clock_after_ms(now, ms);
     target = target < END_OF_TIME ? target : END_OF_TIME;
-    if (test->started)
-        poke(test); /* what has happened so far happens before the clock moves */
+    settle_checks(test); /* what has happened so far happens before the clock moves */
     while (now < target) {
         int64_t due = next_due(test);
         now = due > now && due < target ? due : target;
         move_clock(test, now);
+        settle_checks(test);
     }
 }
 

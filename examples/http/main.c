@@ -56,11 +56,15 @@ static int setup(srun_runner *runner, void *user, srun_err *err)
     if (rc < 0)
         return rc;
 
-    return srun_runner_add(runner, "http", &server_ops, &app->server, NULL, err);
+    static const char *const depends[] = {"store", NULL};
+    return srun_runner_add(runner, "http", &server_ops, &app->server,
+                           SRUN_OPTIONS(.depends = depends), err);
 }
 
 int main(int argc, char **argv)
 {
     static struct app app;
-    return srun_main(argc, argv, SRUN_CONFIG(.name = "http", .version = "1.0.0"), setup, &app);
+    return srun_main(argc, argv,
+                     SRUN_CONFIG(.name = "http", .version = "1.0.0", .health.enabled = 1), setup,
+                     &app);
 }

@@ -126,6 +126,20 @@ static int stop(void *self, srun_context *ctx, srun_err *err)
     return 0;
 }
 
+/* A store that is nearly full says so before it refuses anything. */
+static int health(void *self, srun_context *ctx, srun_err *err)
+{
+    struct store *store = self;
+    (void)ctx;
+    pthread_mutex_lock(&store->lock);
+    int64_t count = store->count;
+    pthread_mutex_unlock(&store->lock);
+    if (count * 10 >= store->limit * 9)
+        return srun_fail(err, SRUN_HEALTH_DEGRADED, "%lld of %lld items", (long long)count,
+                         (long long)store->limit);
+    return 0;
+}
+
 static void destroy(void *self)
 {
     struct store *store = self;
@@ -148,4 +162,5 @@ const struct srun_service_ops store_ops = {
     .init = init,
     .stop = stop,
     .destroy = destroy,
+    .health = health,
 };

@@ -71,6 +71,28 @@ struct srun_config {
     } upgrade;
 
     struct {
+        int enabled;          /* 1: services are asked for their health [0] SRUN_HEALTH */
+        int reserved;
+        int64_t interval_ms;  /* between two checks of a service [30000] SRUN_HEALTH_INTERVAL */
+        int64_t timeout_ms;   /* of each check [5000] SRUN_HEALTH_TIMEOUT */
+        int64_t more[4];
+    } health;
+
+    struct {
+        int disabled;              /* 1: no admin port, no unix socket SRUN_ADMIN */
+        int reserved[3];
+        const char *address;       /* "none", or where to listen; port 0: a free one
+                                      ["127.0.0.1:8778"; in use: left out] SRUN_ADMIN_ADDRESS */
+        const char *socket;        /* "none", or the path of the unix socket
+                                      [docs/admin.md] SRUN_ADMIN_SOCKET */
+        const char *token_file;    /* holds what gives the right to write over TCP [nobody has it]
+                                      SRUN_ADMIN_TOKEN_FILE */
+        const char *allowed_hosts; /* names for the Host header, with commas between
+                                      [IP addresses and localhost only] SRUN_ADMIN_HOSTS */
+        void *more[4];
+    } admin;
+
+    struct {
         int disabled;     /* 1: no report on SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT */
         int reserved;
         const char *file; /* the report is appended here as well [stderr only] SRUN_CRASH_FILE */

@@ -18,6 +18,7 @@ enum {
     SRUN_EFORK = -1002,  /* called in a forked child, where the runner does not exist */
     SRUN_EUSAGE = -1003, /* the command line, the file or an SRUN_* variable is wrong */
     SRUN_EUPGRADE = -1004, /* an upgrade failed or was refused; the old process serves on */
+    SRUN_ECLOSED = -1005,  /* nothing will come any more */
 };
 
 /* 256 bytes. Start with `srun_err err = {0};`. */

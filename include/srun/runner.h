@@ -97,13 +97,16 @@ struct srun_service_info {
     int ready, failed, stuck, background; /* flags beside the state, of the present life */
     int heartbeat_missed;
     unsigned restarts;
+    int critical;        /* its health counts for the whole program's */
     int64_t in_state_ms; /* since the last change of state, or since it was added */
+    int64_t left_ms;     /* until the limit of the present phase; -1: there is none */
     int64_t init_took_ms, ready_took_ms, stop_took_ms; /* -1 = has not happened in this life */
+    const char *const *depends;           /* borrowed from the runner, NULL-ended, never NULL */
     char error[252];                      /* the last one, or "" */
 };
 
-/* Copies up to capacity entries, in start order; returns how many services there are.
- * Threads: any. */
+/* Copies up to capacity entries, in start order; returns how many services there are. Once it has
+ * started, the admin port is among them, as the first: "srun.admin". Threads: any. */
 SRUN_API size_t srun_runner_services(const srun_runner *runner, struct srun_service_info *out,
                                      size_t capacity);
 
@@ -132,7 +135,12 @@ struct srun_run_info {
     int pid;
     unsigned generation;        /* 1, and one more after each upgrade */
     int64_t started_ms;         /* Unix time at which the runner was made */
+    const char *state;          /* static: "starting"; "running"; "withdrawn"; "yielded": a newer
+                                   generation serves; "draining", "stopping", "stopped" */
+    int ready;                  /* as srun_runner_is_ready */
+    int stuck;                  /* some thread is */
 };
+/* A consistent copy. Threads: any. */
 SRUN_API void srun_runner_info(const srun_runner *runner, struct srun_run_info *out);
 
 /* The program's logger (no scope), or NULL for a NULL runner. Borrowed. Threads: any. */

@@ -20,6 +20,7 @@ extern "C" {
 #endif
 
 typedef struct srun_context srun_context;
+struct srun_health; /* srun/health.h */
 
 typedef enum srun_state {
     SRUN_STOPPED,
@@ -70,7 +71,19 @@ struct srun_service_ops {
      * RUNNING, never beside stop. An error is logged. */
     int (*on_drain)(void *self, srun_context *ctx, int draining, srun_err *err);
 
-    void *reserved[5]; /* zero */
+    /* How are you? Asked when health is enabled: first as soon as the service is ready, which
+     * becomes RUNNING only if it is not unhealthy (unless it is optional); then every
+     * options.health.interval_ms. 0: healthy; SRUN_HEALTH_DEGRADED; SRUN_HEALTH_UNHEALTHY or a
+     * negative code: unhealthy. Why in err, which is shown. Called on a pool, never twice at once,
+     * never beside stop. A service may have this verb alone. See srun/health.h. */
+    int (*health)(void *self, srun_context *ctx, srun_err *err);
+
+    /* Another service's health has changed (at first: is so). Which: options.health.watch. On the
+     * pool, one at a time, only while RUNNING. A negative answer is logged and ends it. */
+    int (*on_health)(void *self, srun_context *ctx, const struct srun_health *health,
+                     srun_err *err);
+
+    void *reserved[3]; /* zero */
 };
 
 typedef enum srun_restart {
@@ -91,7 +104,8 @@ struct srun_service_options {
     /* Neighbours in the order of adding that name the same group start and stop together. */
     const char *group;
 
-    /* NULL-ended names of services that must have been added before this one. */
+    /* NULL-ended names of services that must have been added before this one. Its health is never
+     * shown better than theirs. */
     const char *const *depends;
 
     /* True: when all other services have finished the program ends, whatever this one does. */
@@ -108,6 +122,18 @@ struct srun_service_options {
         int64_t window_ms;      /* [60000] */
         unsigned limit;         /* [5], at most 32 */
     } restart;
+
+    struct {
+        int64_t interval_ms;      /* between two checks, +-10 % [the runner's health.interval_ms] */
+        int64_t timeout_ms;       /* a check that takes longer: unhealthy [health.timeout_ms] */
+        int64_t push_ttl_ms;      /* a push counts for so long [until the next result] */
+        unsigned rise;            /* passes in a row that make it better again [1] */
+        unsigned fall;            /* failures in a row that make it worse [1] */
+        int optional;             /* 1: not critical: it does not gate the start, and cannot make
+                                     the program worse than degraded */
+        int reserved;
+        const char *const *watch; /* what on_health is told of; NULL-ended [all others] */
+    } health;
 
     void *reserved[6]; /* zero */
 };

@@ -6,10 +6,12 @@
 #ifndef SRUN_SRUN_H
 #define SRUN_SRUN_H
 
+#include <srun/admin.h>
 #include <srun/config.h>
 #include <srun/context.h>
 #include <srun/error.h>
 #include <srun/flags.h>
+#include <srun/health.h>
 #include <srun/log.h>
 #include <srun/runner.h>
 #include <srun/service.h>

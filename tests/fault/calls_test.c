@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_MAX = 4096, NAME_SIZE = 128 };
+enum { NAMES_MAX = 16384, NAME_SIZE = 128 };
 
 struct names {
     char (*list)[NAME_SIZE];

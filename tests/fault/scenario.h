@@ -19,6 +19,9 @@ void scenario_each(const char *name, unsigned kinds, void (*once)(void *arg), vo
 /* As above, but from the failing call on all fail. */
 void scenario_each_lasting(const char *name, unsigned kinds, void (*once)(void *arg), void *arg);
 
+/* From now on only every n-th point: for scenarios that take their time. */
+void scenario_stride(unsigned n);
+
 void scenario_arm(void);
 
 /* How many calls were made to fail. */

@@ -126,6 +126,11 @@ WRAP(char *, strdup, const char *text)
     return fails("strdup", FAULT_MEMORY, ENOMEM) ? NULL : counted(strdup(text));
 }
 
+WRAP(char *, strndup, const char *text, size_t size)
+{
+    return fails("strndup", FAULT_MEMORY, ENOMEM) ? NULL : counted(strndup(text, size));
+}
+
 WRAP(void, free, void *block)
 {
     if (block != NULL)

@@ -17,8 +17,8 @@ from support import (LIMIT, SOURCE_DIR, Load, Process, Suite, ask, check, connec
                      expect, has_program, normalise, parse_line, program, request, run)  # noqa: E402
 
 suite = Suite("examples")
-ALL = [name for name in ("hello", "http", "echo", "worker", "embed-epoll", "embed-uv")
-       if has_program(name)]
+ALL = [name for name in ("hello", "http", "echo", "worker", "dependent_health", "embed-epoll",
+                         "embed-uv") if has_program(name)]
 
 
 def expect_file(name):
@@ -52,14 +52,15 @@ def drained(process):
 
 @suite.test
 def all_are_built(folder):
-    for name in ("hello", "http", "echo", "worker", "embed-epoll"):
+    for name in ("hello", "http", "echo", "worker", "dependent_health", "embed-epoll"):
         check(name in ALL, f"{program(name)} is not there")
 
 
 @suite.test
 def help_names_the_flags(folder):
     wanted = {"http": "--http.address", "echo": "--echo.address", "worker": "--job.ms",
-              "embed-epoll": "--tick", "embed-uv": "--tick", "hello": "--config"}
+              "dependent_health": "--outage", "embed-epoll": "--tick", "embed-uv": "--tick",
+              "hello": "--config"}
     for name in ALL:
         code, out, _ = run([program(name), "--help"], folder)
         equal(code, 0, f"{name} --help")
@@ -481,6 +482,36 @@ def worker_refuses_bad_numbers(folder):
         code, _, log = run([program("worker"), flag], folder)
         equal(code, 1, f"exit code of {flag}")
         check(flag.split("=")[0] in log, log)
+
+
+# dependent_health
+
+
+@suite.test
+def an_outage_is_heard_at_the_end_of_the_chain(folder):
+    with Process([program("dependent_health")], folder) as bank:
+        bank.wait_for("msg=\"refusing payments\" .*because=\"cannot book: no postgres\"")
+        equal(bank.finish(), 0, "exit code")
+        expect(bank.lines, expect_file("dependent_health"), anywhere="msg=health|payments|msg=started")
+
+
+@suite.test
+def payments_are_refused_during_an_outage_alone(folder):
+    with Process([program("dependent_health"), "--up=100ms", "--outage=100ms", "--outages=3"], folder,
+                 {"SRUN_LOG_LEVEL": "debug"}) as bank:
+        equal(bank.finish(), 0, "exit code")
+        told = bank.wait_for(r'msg="all told".* accepted=(\d+) refused=(\d+)')
+        check(int(told.group(1)) > 0 and int(told.group(2)) > 0, told.group(0))
+        equal(sum("refusing payments" in line for line in bank.lines), 3, "outages that were heard")
+
+
+@suite.test
+def a_signal_ends_who_listens(folder):
+    with Process([program("dependent_health"), "--outages=0", "--up=20ms", "--outage=20ms"],
+                 folder) as bank:
+        bank.wait_for("refusing payments")
+        bank.signal(signal.SIGTERM)
+        equal(bank.finish(), 0, "exit code")
 
 
 # embed

@@ -5,6 +5,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
+from endure import eventually  # noqa: E402
 from scripted import (PROGRAM, STEADY, ends, events, has_stack, in_order, never, only, open_gate,
                       script, states, stop, stops, whole_life, with_message)  # noqa: E402
 from support import Process, Suite, check, equal  # noqa: E402
@@ -247,6 +248,8 @@ def a_sighup_from_a_person_is_no_stop_while_the_terminal_is_there(folder):
             process.signal(signal.SIGHUP)
             process.wait_for("msg=\"upgrade requested\"")
             process.signal(signal.SIGTERM)
+            process.wait()
+            eventually(lambda: not process.family(), "the end of the new process, if there is one")
             stopped_by(process, signal.SIGTERM)
     finally:
         os.close(theirs)

@@ -28,6 +28,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -148,7 +149,7 @@ class Process:
 
     argv    the command
     folder  its working directory
-    env     added to an environment without any SRUN_* variable
+    env     added to an environment without any SRUN_* variable but SRUN_ADMIN=false
     before  called in the new process, before the program takes its place
     """
 
@@ -161,6 +162,7 @@ class Process:
         self._ended = False
         self._code = None
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SRUN_")}
+        environment["SRUN_ADMIN"] = "false"  # many run at once; its own tests turn it on
         environment.update(env or {})
         environment[MARK] = self.mark
         try:
@@ -293,6 +295,19 @@ def connect(address, limit=LIMIT):
     return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=limit)
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """As HTTPConnection, to a path."""
+
+    def __init__(self, path, limit=LIMIT):
+        super().__init__("localhost", timeout=limit)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 def ask(connection, method, path, body=None, headers=None):
     """One request on an open connection."""
     connection.request(method, path, body=body, headers=headers or {})
@@ -320,7 +335,7 @@ class Load:
         load.stop()
         equal(load.cut, [])
 
-    reconnect=False ends a client when the server closes its connection."""
+    address is "IP:PORT", or the path of a unix socket. reconnect=False ends a client when the server closes its connection."""
 
     def __init__(self, address, clients=8, path="/", reconnect=True):
         self.answered = 0
@@ -334,9 +349,14 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def dial(self):
+        """A connection that is not open yet."""
+        address = self._address
+        return UnixConnection(address) if address.startswith("/") else connect(address)
+
     def _client(self):
         while not self._stopping:
-            connection = connect(self._address)
+            connection = self.dial()
             try:
                 connection.connect()
             except ConnectionRefusedError:
@@ -385,8 +405,8 @@ class Load:
 class Suite:
     """The tests of one file."""
 
-    def __init__(self, name):
-        self._name = name
+    def __init__(self, name, kind="integration"):
+        self._name = f"{kind}.{name}"
         self._tests = []
 
     def test(self, function):
@@ -400,21 +420,21 @@ class Suite:
         try:
             test(folder)
         except Exception as error:  # whatever it is, it is this test that failed
-            print(f"FAILED integration.{self._name}.{test.__name__}")
+            print(f"FAILED {self._name}.{test.__name__}")
             text = str(error) if isinstance(error, Failure) else traceback.format_exc()
             print("    " + text.replace("\n", "\n    "), flush=True)
             return False
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if verbose:
-            print(f"passed integration.{self._name}.{test.__name__} ({time.monotonic() - started:.2f} s)")
+            print(f"passed {self._name}.{test.__name__} ({time.monotonic() - started:.2f} s)")
         return True
 
     def main(self, at_once=1):
         """Runs the tests, some of them at once if they do little but wait. Prints the tally as the
         last line, and leaves with 0 or 1."""
         if "--list" in sys.argv[1:]:
-            print("\n".join(f"integration.{self._name}.{test.__name__}" for test in self._tests))
+            print("\n".join(f"{self._name}.{test.__name__}" for test in self._tests))
             sys.exit(0)
         words = [word for word in sys.argv[1:] if word != "-v"]
         chosen = [test for test in self._tests
@@ -422,5 +442,5 @@ class Suite:
         with concurrent.futures.ThreadPoolExecutor(at_once) as runners:
             passed = sum(runners.map(lambda test: self._run(test, "-v" in sys.argv), chosen))
         failed = len(chosen) - passed
-        print(f"integration.{self._name}: {passed} passed, {failed} failed")
+        print(f"{self._name}: {passed} passed, {failed} failed")
         sys.exit(1 if failed or not chosen else 0)

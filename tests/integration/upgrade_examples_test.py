@@ -13,8 +13,8 @@ import threading
 
 sys.dont_write_bytecode = True
 from endure import Server, eventually, full  # noqa: E402
-from support import (BUILD_DIR, LIMIT, SANITIZE, Process, Suite, ask, check, connect, equal,
-                     program, request)  # noqa: E402
+from support import (BUILD_DIR, LIMIT, SANITIZE, Process, Suite, UnixConnection, ask, check,
+                     connect, equal, program, request)  # noqa: E402
 
 suite = Suite("upgrade_examples")
 LOADGEN = os.path.join(BUILD_DIR, "tests", "load", "loadgen")
@@ -32,19 +32,6 @@ def http_server(folder, address="127.0.0.1:0", probation="0s", env=None):
 def echo_server(folder, probation="0s", env=None):
     return Server([program("echo"), "--echo.address=127.0.0.1:0"], folder,
                   {**PATIENT, **(env or {})}, probation)
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """As HTTPConnection, to a path."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=LIMIT)
-        self._path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 def old_one_ends(server, since):
@@ -314,6 +301,7 @@ def keeps_all_requests(folder, address, where, *mode):
             eventually(lambda: threads_of(server.pid) > idle, "a connection")
             for _ in range(UPGRADES):
                 server.upgrade(ended=True)
+            eventually(lambda: threads_of(server.pids[-1]) > idle, "a connection of the last")
             load.signal(signal.SIGTERM)
             equal(load.finish(), 0, "exit code of loadgen")
         report = json.loads(load.stdout.splitlines()[-1])

@@ -19,7 +19,7 @@
 enum since { SINCE_START, SINCE_INITIATED, SINCE_RUNNING, SINCE_SHUTDOWN };
 
 /* A word for each service: i init, r run, y ready verb, s stop, e ready on entry, a auxiliary,
- * g together with the one before, f restart on failure, l restart always. */
+ * g together with the one before, f restart on failure, l restart always, h gate. */
 struct example {
     const char *services;
     int drain_ms, deadline_ms, graceful_ms;
@@ -45,6 +45,9 @@ static const struct example examples[] = {
     {"rsa rsa irs", 0, 0, 50},
     {"s y ysa", 0, 0, 50},
     {"", 0, 0, 50},
+    {"irsh irsh irs", 0, 0, 50},
+    {"iryshf giresh irs", 5, 120, 50},
+    {"hs ireshl iryh", 0, 0, 50},
     {"iresa irsa", 0, 0, 50},
     {"iresf irysf ires", 4, 0, 90},
 };
@@ -96,6 +99,7 @@ static void add_service(struct model_setup *setup, const char *letters)
         s->has_run = s->has_run || *letters == 'r';
         s->has_ready = s->has_ready || *letters == 'y';
         s->has_stop = s->has_stop || *letters == 's';
+        s->has_gate = s->has_gate || *letters == 'h';
         s->ready_on_entry = s->ready_on_entry || *letters == 'e';
         s->auxiliary = s->auxiliary || *letters == 'a';
         if (*letters == 'f')

@@ -23,7 +23,7 @@ void model_violated(struct model *m, const char *format, ...)
 bool model_flies(const struct model_service *s)
 {
     return s->flying[MODEL_INIT] || s->flying[MODEL_RUN] || s->flying[MODEL_READY] ||
-           s->flying[MODEL_STOP];
+           s->flying[MODEL_STOP] || s->flying[MODEL_GATE];
 }
 
 /* How long after a "not yet" ready is asked again: 1, 2, 4, ... 50 ms. */
@@ -87,6 +87,7 @@ static void ask(struct model *m, srun_cause_kind cause, unsigned service, const 
 static void failed(struct model *m, unsigned service, const char *phase,
                    const struct sequence_event *event, int64_t now)
 {
+    bool gate = event->kind == SEQUENCE_GATE_RETURNED;
     struct model_service *s = &m->services[service];
     m->bad = m->bad || !s->cancelled || event->code != -ECANCELED;
     if (s->cancelled)
@@ -95,9 +96,9 @@ static void failed(struct model *m, unsigned service, const char *phase,
     bool restarts = m->setup->services[service].restart.when != SRUN_RESTART_NEVER;
     if (restarts && s->ever_running)
         return;
-    ask(m, SRUN_CAUSE_SERVICE_ERROR, service, phase, event, now);
-    if (m->exit_least < 1)
-        m->exit_least = 1;
+    ask(m, gate ? SRUN_CAUSE_UNHEALTHY : SRUN_CAUSE_SERVICE_ERROR, service, phase, event, now);
+    if (m->exit_least < (gate ? 5 : 1))
+        m->exit_least = gate ? 5 : 1;
 }
 
 static void run_returned(struct model *m, const struct sequence_event *event, int64_t now)
@@ -133,6 +134,11 @@ static void returned(struct model *m, const struct sequence_event *event, enum m
         if (event->code == 0 && s->state == SRUN_STARTING)
             s->ready = true;
         break;
+    case MODEL_GATE:
+        s->passed = event->code >= 0;
+        if (event->code < 0)
+            failed(m, event->service, "health", event, now);
+        break;
     case MODEL_STOP:
         if (event->code < 0) {
             m->bad = true;
@@ -164,6 +170,9 @@ void model_fed(struct model *m, const struct sequence_event *event, int64_t now)
         break;
     case SEQUENCE_STOP_RETURNED:
         returned(m, event, MODEL_STOP, now);
+        break;
+    case SEQUENCE_GATE_RETURNED:
+        returned(m, event, MODEL_GATE, now);
         break;
     case SEQUENCE_READY:
         if (s->state == SRUN_STARTING && !s->given_up)
@@ -224,6 +233,7 @@ static void begin_life(struct model *m, unsigned service, int64_t now)
 
     memset(s->called, 0, sizeof s->called);
     s->inited = !spec->has_init;
+    s->passed = false;
     s->ready = s->failed = s->finished = s->background = s->cancelled = s->lone = s->overrun =
         false;
     s->restart_due = false;
@@ -305,8 +315,9 @@ static void took_state(struct model *m, const struct sequence_action *a, int64_t
         s->not_ready_at = now;
         break;
     case SRUN_RUNNING:
-        if (!s->ready || s->failed)
-            model_violated(m, "service %u is RUNNING, but not ready or failed", a->service);
+        if (!s->ready || s->failed || s->passed != spec->has_gate)
+            model_violated(m, "service %u is RUNNING, but not ready, or failed, or not let in",
+                           a->service);
         s->ever_running = true;
         s->limit = SEQUENCE_NEVER;
         break;
@@ -327,9 +338,11 @@ static void took_call(struct model *m, unsigned service, enum model_verb verb, i
     static const srun_state needed[] = {[MODEL_INIT] = SRUN_INITIATING,
                                         [MODEL_RUN] = SRUN_STARTING,
                                         [MODEL_READY] = SRUN_STARTING,
-                                        [MODEL_STOP] = SRUN_SHUTTING_DOWN};
+                                        [MODEL_STOP] = SRUN_SHUTTING_DOWN,
+                                        [MODEL_GATE] = SRUN_STARTING};
     const struct sequence_service *spec = &m->setup->services[service];
-    const bool has[] = {spec->has_init, spec->has_run, spec->has_ready, spec->has_stop};
+    const bool has[] = {spec->has_init, spec->has_run, spec->has_ready, spec->has_stop,
+                        spec->has_gate};
     struct model_service *s = &m->services[service];
     if (!has[verb] || s->flying[verb] || s->state != needed[verb])
         model_violated(m, "service %u: verb %d is called in state %d, or is none, or twice at once",
@@ -344,6 +357,8 @@ static void took_call(struct model *m, unsigned service, enum model_verb verb, i
         model_violated(m, "service %u: verb %d is called while stopping", service, (int)verb);
     if (verb == MODEL_READY && spec->has_run && !s->called[MODEL_RUN])
         model_violated(m, "service %u: ready is asked before run", service);
+    if (verb == MODEL_GATE && !s->ready)
+        model_violated(m, "service %u: the gate is asked before it is ready", service);
     if (verb == MODEL_STOP && !s->cancelled && (s->called[MODEL_INIT] || s->called[MODEL_RUN]))
         model_violated(m, "service %u: stop is called before cancel", service);
     if (verb == MODEL_STOP && !s->lone && !(model_turn(m, service) && m->stopping))

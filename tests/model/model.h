@@ -13,7 +13,7 @@
 #define MODEL_RESTARTS 64
 #define MODEL_MS INT64_C(1000000)
 
-enum model_verb { MODEL_INIT, MODEL_RUN, MODEL_READY, MODEL_STOP, MODEL_VERBS };
+enum model_verb { MODEL_INIT, MODEL_RUN, MODEL_READY, MODEL_STOP, MODEL_GATE, MODEL_VERBS };
 
 /* What a run is about. */
 struct model_setup {
@@ -32,6 +32,7 @@ struct model_service {
     bool called[MODEL_VERBS];
     bool inited;     /* init returned 0, or there is none */
     bool ready;      /* something said so while STARTING */
+    bool passed;     /* its gate said yes */
     bool failed;     /* init or run failed before it was cancelled */
     bool finished;   /* run returned 0 */
     bool background; /* run returned SRUN_RUN_BACKGROUND */

@@ -71,6 +71,8 @@ static bool is_plausible(const struct model *m, const struct sequence_outcome *o
         return s != NULL && strcmp(o->phase, "init") == 0 && s->called[MODEL_INIT];
     case SRUN_CAUSE_READY_TIMEOUT:
         return s != NULL && strcmp(o->phase, "ready") == 0 && s->state != SRUN_RUNNING;
+    case SRUN_CAUSE_UNHEALTHY: /* in a start that was a restart */
+        return m->late || (s != NULL && strcmp(o->phase, "health") == 0 && s->failed);
     case SRUN_CAUSE_STOP_TIMEOUT:
         return s != NULL && s->lone && s->overruns > 0;
     case SRUN_CAUSE_SERVICE_ERROR:
@@ -104,7 +106,7 @@ static void check_exit_code(struct model *m, const struct sequence_outcome *now)
 
 static void check_outcome(struct model *m, const struct sequence *seq, int64_t now)
 {
-    static const char *const phases[] = {"init", "run", "ready", "stop", "", NULL};
+    static const char *const phases[] = {"init", "run", "ready", "health", "stop", "", NULL};
     struct sequence_outcome outcome = sequence_outcome(seq);
     if (outcome.phase == NULL || !is_one_of(outcome.phase, phases)) {
         model_violated(m, "the outcome has no phase that has a name");
@@ -141,7 +143,7 @@ static void check_outcome(struct model *m, const struct sequence *seq, int64_t n
 /* What the sequence tells the owner about a service. */
 static void check_snapshot(struct model *m, const struct sequence *seq, unsigned i)
 {
-    static const char *const phases[] = {"init", "run", "ready", "stop", "", NULL};
+    static const char *const phases[] = {"init", "run", "ready", "health", "stop", "", NULL};
     const struct model_service *s = &m->services[i];
     const char *phase = sequence_phase(seq, i);
     if (sequence_state(seq, i) != s->state)
@@ -180,7 +182,10 @@ static void check_progress(struct model *m, unsigned i)
         model_violated(m, "service %u: init has returned, and nothing follows", i);
     if (s->state == SRUN_INITIATED && inited && earlier_running)
         model_violated(m, "service %u could be started, and is not", i);
-    if (s->state == SRUN_STARTING && s->ready)
+    bool let_in = !m->setup->services[i].has_gate || s->passed;
+    if (s->state == SRUN_STARTING && s->ready && !let_in && !s->flying[MODEL_GATE] && !s->failed)
+        model_violated(m, "service %u is ready, and its gate is not asked", i);
+    if (s->state == SRUN_STARTING && s->ready && let_in)
         model_violated(m, "service %u is ready, but not RUNNING", i);
     if (s->state == SRUN_RUNNING && s->finished &&
         m->setup->services[i].restart.when == SRUN_RESTART_ALWAYS)
@@ -191,7 +196,8 @@ static void check_progress(struct model *m, unsigned i)
         model_violated(m, "service %u: nobody wakes up when init overruns", i);
     if (s->state == SRUN_STARTING && m->wake > s->limit)
         model_violated(m, "service %u: nobody wakes up when it is not ready in time", i);
-    if (s->state == SRUN_STARTING && m->setup->services[i].has_ready && !s->flying[MODEL_READY] &&
+    if (s->state == SRUN_STARTING && m->setup->services[i].has_ready && !s->ready &&
+        !s->flying[MODEL_READY] &&
         m->wake > s->not_ready_at + (s->asks > 0 ? s->gap : 50 * MODEL_MS))
         model_violated(m, "service %u: ready is not asked again in time", i);
 }

@@ -58,6 +58,7 @@ static void make_service(struct random *r, struct model_setup *setup)
                                    .has_run = chance(r, 80),
                                    .has_ready = chance(r, 30),
                                    .has_stop = chance(r, 80),
+                                   .has_gate = chance(r, 25),
                                    .auxiliary = chance(r, 20),
                                    .init_ns = some_time(r),
                                    .ready_ns = some_time(r),
@@ -93,7 +94,7 @@ static struct step nonsense(struct random *r, const struct world *w)
     static const int codes[] = {0, -EIO, -ECANCELED, SRUN_RUN_BACKGROUND};
     static const srun_cause_kind causes[] = {SRUN_CAUSE_SIGNAL, SRUN_CAUSE_REQUEST,
                                              SRUN_CAUSE_UPGRADE, SRUN_CAUSE_UNHEALTHY};
-    struct step step = {.event = {.kind = (enum sequence_event_kind)below(r, 6),
+    struct step step = {.event = {.kind = (enum sequence_event_kind)below(r, 7),
                                   .service = below(r, w->setup->count),
                                   .code = codes[below(r, 3)]}};
     if (chance(r, 12))

@@ -13,9 +13,10 @@
 
 static void tell_action(const struct sequence_action *a)
 {
-    static const char *const names[] = {
-        "STATE",   "CALL_INIT", "CALL_RUN",   "CALL_READY", "CALL_STOP", "CANCEL",   "OVERRUN",
-        "GIVE_UP", "REMIND",    "RESTARTING", "STARTED",    "DRAINING",  "STOPPING", "DONE"};
+    static const char *const names[] = {"STATE",     "CALL_INIT", "CALL_RUN",   "CALL_READY",
+                                        "CALL_STOP", "CALL_GATE", "CANCEL",     "OVERRUN",
+                                        "GIVE_UP",   "REMIND",    "RESTARTING", "STARTED",
+                                        "DRAINING",  "STOPPING",  "DONE"};
     static const char *const states[] = {"STOPPED",  "INITIATING", "INITIATED",
                                          "STARTING", "RUNNING",    "SHUTTING_DOWN"};
     (void)printf("        -> %s", names[a->kind]);
@@ -33,7 +34,7 @@ static void tell_action(const struct sequence_action *a)
 static void tell_step(const struct world *w, const struct step *step)
 {
     static const char *const names[] = {"INIT_RETURNED", "READY",  "READY_RETURNED", "RUN_RETURNED",
-                                        "STOP_RETURNED", "EXTEND", "SHUTDOWN"};
+                                        "STOP_RETURNED", "EXTEND", "GATE_RETURNED",  "SHUTDOWN"};
     const struct sequence_event *e = &step->event;
     (void)printf("    %10.3f ms  ", (double)(w->now - w->model.began) / (double)MODEL_MS);
     if (step->kind == STEP_WAKE)
@@ -185,6 +186,8 @@ static unsigned natural_choices(const struct world *w, struct step *out)
             n = add(out, n, SEQUENCE_READY, i, 0);
         if (s->flying[MODEL_READY])
             n = add(out, n, SEQUENCE_READY_RETURNED, i, 0);
+        if (s->flying[MODEL_GATE])
+            n = add(out, n, SEQUENCE_GATE_RETURNED, i, 0);
         if (s->flying[MODEL_RUN] && s->cancelled)
             n = add(out, n, SEQUENCE_RUN_RETURNED, i, 0);
         if (s->flying[MODEL_STOP])
@@ -205,6 +208,8 @@ static unsigned other_choices(const struct world *w, struct step *out)
             n = add(out, n, SEQUENCE_INIT_RETURNED, i, error);
         if (s->flying[MODEL_READY])
             n = add(out, n, SEQUENCE_READY_RETURNED, i, -EAGAIN);
+        if (s->flying[MODEL_GATE])
+            n = add(out, n, SEQUENCE_GATE_RETURNED, i, error);
         if (s->flying[MODEL_RUN]) {
             n = add(out, n, SEQUENCE_RUN_RETURNED, i, error);
             n = add(out, n, SEQUENCE_RUN_RETURNED, i, SRUN_RUN_BACKGROUND);
@@ -279,13 +284,14 @@ static void tell_setup(const struct model_setup *setup)
     const struct sequence_limits *l = &setup->limits;
     for (unsigned i = 0; i < setup->count; i++) {
         const struct sequence_service *s = &setup->services[i];
-        (void)printf("    service %u: unit %u%s%s%s%s%s%s restart %d limit %u; init %lld, ready "
+        (void)printf("    service %u: unit %u%s%s%s%s%s%s%s restart %d limit %u; init %lld, ready "
                      "%lld, stop %lld ms\n",
                      i, s->unit, s->has_init ? " init" : "", s->has_run ? " run" : "",
                      s->has_ready ? " ready" : "", s->has_stop ? " stop" : "",
-                     s->ready_on_entry ? " ready-on-entry" : "", s->auxiliary ? " auxiliary" : "",
-                     (int)s->restart.when, s->restart.limit, (long long)(s->init_ns / MODEL_MS),
-                     (long long)(s->ready_ns / MODEL_MS), (long long)(s->stop_ns / MODEL_MS));
+                     s->has_gate ? " gate" : "", s->ready_on_entry ? " ready-on-entry" : "",
+                     s->auxiliary ? " auxiliary" : "", (int)s->restart.when, s->restart.limit,
+                     (long long)(s->init_ns / MODEL_MS), (long long)(s->ready_ns / MODEL_MS),
+                     (long long)(s->stop_ns / MODEL_MS));
     }
     (void)printf("    %sgraceful %lld, deadline %lld, drain %lld, stuck grace %lld ms\n",
                  setup->asked_early ? "SHUTDOWN before the start, " : "",

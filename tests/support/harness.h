@@ -19,7 +19,8 @@
 #define HARNESS(suite, ...) harness_run((suite), (const TTest *[]){__VA_ARGS__, NULL})
 
 /* Runs each test as a case of its own name and prints "SUITE: N passed, N failed" last. The tests
- * see default signal handlers, nothing blocked, no SRUN_* variables and no service manager. */
+ * see default signal handlers, nothing blocked, no service manager, and no SRUN_* variables but
+ * SRUN_ADMIN=false. */
 int harness_run(const char *suite, const TTest *const *tests);
 
 /* The limit of each test, instead of 60 s. Call it before HARNESS. */

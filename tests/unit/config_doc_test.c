@@ -13,7 +13,7 @@ static void row_of(const struct knob *knob, char *out, size_t size)
 {
     char accepted[KNOB_TEXT_MAX];
     char fallback[KNOB_TEXT_MAX];
-    bool path = knob->type == KNOB_PATH;
+    bool path = knob_is_text(knob);
     (void)snprintf(out, size, "| `%s.%s` | `%s` | `.%s` | %s | %s%s%s | %s |\n", knob->group,
                    knob->key, knob->variable, knob->field,
                    knob->type == KNOB_TIME ? "a duration" : knob_accepted(knob, accepted),

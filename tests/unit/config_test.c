@@ -50,7 +50,12 @@ static struct three values_of(const struct knob *knob)
     case KNOB_DISABLED:
         return (struct three){"false", "true", "false"};
     case KNOB_PATH:
+    case KNOB_PLACE:
         return (struct three){"/code", "/file", "/environment"};
+    case KNOB_ADDRESS:
+        return (struct three){"127.0.0.1:0", "0.0.0.0:65535", "[::1]:8778"};
+    case KNOB_NAMES:
+        return (struct three){"a.example", "a.example,b.example", "localhost"};
     case KNOB_TYPE_COUNT:
         break;
     }
@@ -67,10 +72,8 @@ static void code_of(const struct knob *knob, const char *value, struct srun_conf
     ck_assert_int_eq(knob_set(knob, &config, value, "code", &err), 0);
     *code = config.value;
     code->name = code->version = NULL;
-    if (code->crash.file != NULL)
-        code->crash.file = value;
-    if (code->upgrade.pid_file != NULL)
-        code->upgrade.pid_file = value;
+    if (knob_is_text(knob))
+        memcpy((char *)code + knob->offset, &value, sizeof value);
     config_free(&config);
 }
 
@@ -131,7 +134,8 @@ START_TEST(each_variable_that_is_wrong_is_named_with_its_value_and_what_is_accep
         size_t count = 0;
         const struct knob *knobs = knobs_all(&count);
         for (size_t i = 0; i < count; i++) {
-            const char *bad = knobs[i].type == KNOB_PATH ? "a\nb" : "abc";
+            bool text = knob_is_text(&knobs[i]) && knobs[i].type != KNOB_ADDRESS;
+            const char *bad = text ? "a\nb" : "abc";
             char start[128];
             char accepted[KNOB_TEXT_MAX];
             struct config config;
@@ -139,7 +143,7 @@ START_TEST(each_variable_that_is_wrong_is_named_with_its_value_and_what_is_accep
             ck_assert_int_eq(config_init(&config, NULL, &err), 0);
             ck_assert_int_eq(load_with(&config, NULL, knobs[i].variable, bad, &err), SRUN_EUSAGE);
             (void)snprintf(start, sizeof start, "%s: \"%s\" is not ", knobs[i].variable,
-                           knobs[i].type == KNOB_PATH ? "a?b" : "abc");
+                           text ? "a?b" : "abc");
             ck_assert_msg(strncmp(err.text, start, strlen(start)) == 0, "%s", err.text);
             ck_assert_ptr_nonnull(strstr(err.text, "accepted are "));
             ck_assert_ptr_nonnull(strstr(err.text, knob_accepted(&knobs[i], accepted)));
