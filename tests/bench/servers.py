@@ -47,6 +47,7 @@ def spawn(argv, folder, env=None, stdout=None, stderr=None):
     """Starts argv, its stderr in a file of the folder if not given: (pid, path of that file)."""
     log = os.path.join(folder, os.path.basename(argv[0]) + ".log")
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SRUN_")}
+    clean["SRUN_ADMIN"] = "false"  # nobody asks; and several run side by side
     with open(log, "ab") as errors, open(os.devnull, "r+b") as null:
         actions = [(os.POSIX_SPAWN_DUP2, null.fileno(), 0),
                    (os.POSIX_SPAWN_DUP2, (stdout or null).fileno(), 1),
@@ -331,4 +332,4 @@ ALL = {"srun": Srun, "nginx": Nginx, "haproxy": Haproxy, "haproxy-idle": Haproxy
 
 
 def complain(text):
-    print(f"bench_upgrade: {text}", file=sys.stderr, flush=True)
+    print(f"{os.path.basename(sys.argv[0]).removesuffix('.py')}: {text}", file=sys.stderr, flush=True)
