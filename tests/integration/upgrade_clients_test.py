@@ -69,6 +69,7 @@ class SlowUpload:
     def __init__(self, family):
         self._family = family
         self._client = dial(family.address)
+        who(self._client)  # or it could be the new process that accepts it
         self._client.sendall(b"take %d\n" % self.SIZE)
         self._send()
 
