@@ -1,4 +1,5 @@
-install(FILES man/srun_admin.7 man/srun_health.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
+install(FILES man/srun_admin.7 man/srun_health.7 man/srun_metrics.7 man/srun_trace.7
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 
 # The operator's command: an HTTP client that needs nothing of the library but a few files of base.
 # libcurl is for this program alone.

@@ -58,6 +58,8 @@ static int check_reserved(const struct srun_config *value, srun_err *err)
         {"health.more", &value->health.more, sizeof value->health.more},
         RESERVED(admin),
         {"admin.more", &value->admin.more, sizeof value->admin.more},
+        RESERVED(telemetry),
+        {"telemetry.more", &value->telemetry.more, sizeof value->telemetry.more},
     };
 #undef RESERVED
     for (size_t i = 0; i < COUNT_OF(fields); i++)
@@ -117,6 +119,12 @@ static int resolve(struct config *config, srun_err *err)
     if (value->log.fd_plus_one < 0)
         return srun_fail(err, -EINVAL, "config.log.fd_plus_one: %d: accepted is 1 + a descriptor",
                          value->log.fd_plus_one);
+    if ((unsigned)value->telemetry.sampler > SRUN_SAMPLER_PARENT_RATIO)
+        return srun_fail(err, -EINVAL, "config.telemetry.sampler: %d: accepted is an srun_sampler",
+                         (int)value->telemetry.sampler);
+    if (!(value->telemetry.sample_ratio >= 0 && value->telemetry.sample_ratio <= 1))
+        return srun_fail(err, -EINVAL, "config.telemetry.sample_ratio: %g: accepted is 0 to 1",
+                         value->telemetry.sample_ratio);
     if (value->log.fd_plus_one == 0)
         value->log.fd_plus_one = 1 + STDERR_FILENO;
     if (value->upgrade.no_probation != 0)
@@ -159,6 +167,16 @@ int config_load(struct config *config, const char *path, char *(*getenv_fn)(cons
 {
     int rc = path == NULL ? 0 : config_file_load(config, path, err);
     return rc < 0 ? rc : load_environment(config, getenv_fn, err);
+}
+
+size_t config_knob_at(size_t offset)
+{
+    size_t count = 0, at = 0;
+    const struct knob *knobs = knobs_all(&count);
+    while (at < count && knobs[at].offset != offset)
+        at++;
+    ENSURE(at < count);
+    return at;
 }
 
 void config_print_help(FILE *out)

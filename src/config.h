@@ -34,6 +34,9 @@ int config_load(struct config *config, const char *path, char *(*getenv_fn)(cons
 /* The knobs for --help: variable, what it sets, default. */
 void config_print_help(FILE *out);
 
+/* The knob for the field at this offset of struct srun_config; it has to be one's. */
+size_t config_knob_at(size_t offset);
+
 void config_free(struct config *config);
 
 #endif

@@ -315,6 +315,7 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
     outcome_look_ready(runner);
     publish_state(runner, service, action, now);
     checkup_state(runner, action, now);
+    tracing_state(runner, service, action);
     tell_state(runner, service, action);
     listeners_tell(&runner->listeners, &(struct srun_transition){.service = service->name,
                                                                  .from = action->from,

@@ -31,6 +31,14 @@ static const struct knob_word levels[] = {
 static const struct knob_word orphans[] = {
     {"takeover", SRUN_ORPHAN_TAKEOVER}, {"exit", SRUN_ORPHAN_EXIT}, {0}};
 
+static const struct knob_word metric_exporters[] = {{"prometheus", SRUN_EXPORTER_PROMETHEUS},
+                                                    {"http", SRUN_EXPORTER_HTTP},
+                                                    {"grpc", SRUN_EXPORTER_GRPC},
+                                                    {0}};
+
+static const struct knob_word exporters[] = {
+    {"none", SRUN_EXPORTER_NONE}, {"http", SRUN_EXPORTER_HTTP}, {"grpc", SRUN_EXPORTER_GRPC}, {0}};
+
 /* clang-format off */
 static const struct knob knobs[] = {
     {.group = "log", .key = "format", .variable = "SRUN_LOG_FORMAT", FIELD(log.format),
@@ -120,6 +128,24 @@ static const struct knob knobs[] = {
     {.group = "admin", .key = "allowed_hosts", .variable = "SRUN_ADMIN_HOSTS", FIELD(admin.allowed_hosts),
      .type = KNOB_NAMES,
      .help = "names that the Host header may have beside IP addresses and localhost"},
+    {.group = "telemetry", .key = "trace_exporter", .variable = "SRUN_OTEL_TRACE_EXPORTER", FIELD(telemetry.trace_exporter),
+     .type = KNOB_WORD, .words = exporters, .fallback = SRUN_EXPORTER_NONE,
+     .help = "where spans are sent; none: tracing is off"},
+    {.group = "telemetry", .key = "trace_endpoint", .variable = "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT", FIELD(telemetry.trace_endpoint),
+     .type = KNOB_URL,
+     .help = "the receiver of spans; unset: what OTEL_EXPORTER_OTLP_* say, else localhost"},
+    {.group = "telemetry", .key = "trace_insecure", .variable = "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT_INSECURE", FIELD(telemetry.trace_insecure),
+     .type = KNOB_ON,
+     .help = "an endpoint without a scheme is spoken to without TLS"},
+    {.group = "telemetry", .key = "metric_exporter", .variable = "SRUN_OTEL_METRIC_EXPORTER", FIELD(telemetry.metric_exporter),
+     .type = KNOB_WORD, .words = metric_exporters, .fallback = SRUN_EXPORTER_PROMETHEUS,
+     .help = "where metrics are sent beside /metrics; prometheus: nowhere"},
+    {.group = "telemetry", .key = "metric_endpoint", .variable = "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT", FIELD(telemetry.metric_endpoint),
+     .type = KNOB_URL,
+     .help = "the receiver of metrics; unset: what OTEL_EXPORTER_OTLP_* say, else localhost"},
+    {.group = "telemetry", .key = "metric_insecure", .variable = "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT_INSECURE", FIELD(telemetry.metric_insecure),
+     .type = KNOB_ON,
+     .help = "an endpoint without a scheme is spoken to without TLS"},
 };
 _Static_assert(COUNT_OF(knobs) <= CONFIG_KNOBS_MAX, "a place for each in struct config");
 /* clang-format on */
@@ -188,6 +214,7 @@ const char *knob_accepted(const struct knob *knob, char out[KNOB_TEXT_MAX])
         [KNOB_PLACE] = "none, a path of up to 4095 bytes",
         [KNOB_ADDRESS] = "none, 127.0.0.1:8778, [::]:8778",
         [KNOB_NAMES] = "names with commas between",
+        [KNOB_URL] = "https://host:4318, host:4317",
     };
     if (knob->type != KNOB_WORD)
         return texts[knob->type];
@@ -270,6 +297,7 @@ static const char *const refusals[KNOB_TYPE_COUNT] = {
     [KNOB_PLACE] = "is not a path",
     [KNOB_ADDRESS] = "is not an address with a port",
     [KNOB_NAMES] = "is not a list of names",
+    [KNOB_URL] = "is not a URL",
 };
 
 /* IPv4:PORT or [IPv6]:PORT. */
@@ -298,6 +326,8 @@ static bool accepts(const struct knob *knob, const char *text)
                is_address(strncmp(text, "tcp://", 6) == 0 ? text + 6 : text);
     if (!text_printable(text, PATH_MAX - 1))
         return false;
+    if (knob->type == KNOB_URL)
+        return strpbrk(text, " \"<>\\") == NULL;
     return knob->type != KNOB_NAMES || strpbrk(text, " /\\") == NULL;
 }
 

@@ -18,6 +18,7 @@ enum knob_type {
     KNOB_PLACE,    /* a path, or "none" */
     KNOB_ADDRESS,  /* IP:PORT, or "none" */
     KNOB_NAMES,    /* with commas between */
+    KNOB_URL,      /* or host:port */
     KNOB_TYPE_COUNT
 };
 

@@ -2,6 +2,7 @@
  *
  * The usual way to drive a runner: the calling thread becomes the control thread until the end.
  */
+#include "pushing.h"
 #include "runner.h"
 
 #include "upgrade/anchor.h"
@@ -22,6 +23,8 @@ static void leave_if_stuck(srun_runner *runner)
     if (stuck == 0)
         return;
     int code = srun_runner_exit_code(runner);
+    pushing_finish(runner);
+    tracing_finish(runner);
     SRUN_ERROR(runner->log, "leaving with stuck threads", SRUN_UINT("stuck", stuck),
                SRUN_INT("exit_code", code));
     _exit(code);

@@ -199,6 +199,7 @@ void outcome_started(srun_runner *runner, int64_t now)
     atomic_store(&runner->stage, RUNNER_RUNS);
     SRUN_INFO(runner->log, "started", SRUN_UINT("services", runner->active_count - runner->organs),
               SRUN_NS("took", now - runner->started_at), SRUN_STR("critical_path", path));
+    tracing_started(runner);
     succession_started(runner);
 }
 
@@ -225,6 +226,7 @@ void outcome_stopping(srun_runner *runner, int64_t now)
 {
     runner->stopping_at = now;
     atomic_store(&runner->stage, RUNNER_STOPS);
+    tracing_stopping(runner);
     tell_stopping(runner, "stopping");
     SRUN_INFO(runner->log, "stopping", SRUN_STR("cause", srun_cause_name(runner->cause.kind)),
               SRUN_STR("why", runner->cause.text));
@@ -280,6 +282,7 @@ void outcome_done(srun_runner *runner, int64_t now)
     settle(runner, outcome.exit_code, outcome.stuck);
     succession_ended(runner);
     log_last_line(runner, now);
+    tracing_stopped(runner);
     runner->watch_at = SEQUENCE_NEVER;
     runner->hook.returned = true;
     if (runner->config.value.hooks.exited != NULL) {

@@ -3,6 +3,7 @@
 
 #include "admin/admin.h"
 #include "fork.h"
+#include "instruments.h"
 #include "knobs.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ static int make(srun_runner *runner)
                                     .config = &runner->config.value,
                                     .setting = describe_setting,
                                     .flag = describe_flag,
-                                    .timeline = copy_timeline};
+                                    .timeline = copy_timeline,
+                                    .metrics = instruments_expose};
     return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
 }
 

@@ -13,8 +13,11 @@
 #include "base/thread.h"
 #include "crash.h"
 #include "fork.h"
+#include "instruments.h"
 #include "log/log.h"
 #include "port.h"
+#include "pushing.h"
+#include "telemetry/meter.h"
 
 #include <errno.h>
 #include <search.h>
@@ -79,12 +82,16 @@ static int open_parts(srun_runner *runner, const struct srun_config *config, sru
         leaks_begin(&runner->leaks);
     rc = log_new(&runner->log, value->log.fd_plus_one - 1, value->log.format, value->log.level,
                  value->log.source, err);
+    tracing_join_logs();
     rc = rc < 0 ? rc : flags_new(&runner->flags, err);
     rc = rc < 0 ? rc : open_loop(runner, err);
     if (rc == 0 && !value->signals.disabled && !runner->testing)
         rc = open_signals(runner, err);
     rc = rc < 0 ? rc : succession_begin(runner, err);
-    return rc < 0 ? rc : name_generation(runner, err);
+    rc = rc < 0 ? rc : name_generation(runner, err);
+    if (rc == 0 && telemetry_meters_new(&runner->meters, runner->log) < 0)
+        return srun_fail(err, -ENOMEM, "meters: out of memory");
+    return rc;
 }
 
 int runner_new(srun_runner **out, const struct srun_config *config, bool testing, srun_err *err)
@@ -156,12 +163,18 @@ srun_runner *srun_runner_free(srun_runner *runner)
         return NULL;
     int phase = atomic_load(&runner->phase);
     ENSURE(phase == RUNNER_ASSEMBLING || phase == RUNNER_FINISHED);
+    pushing_finish(runner); /* before those are gone whom callbacks ask */
+    if (runner->stuck > 0)
+        tracing_finish(runner);
     if (runner->stuck > 0)
         return NULL; /* some thread may still use it: left as it is, on purpose */
     runner->pool = pool_free(runner->pool, LAST_WORDS);
     runner->checkup.pool = pool_free(runner->checkup.pool, LAST_WORDS);
-    if (runner->pool != NULL || runner->checkup.pool != NULL)
+    if (runner->pool != NULL || runner->checkup.pool != NULL || runner->periodic != NULL ||
+        !telemetry_meters_settle(runner->meters)) {
+        tracing_finish(runner);
         return NULL;
+    }
 
     if (runner->listeners.lost > 0)
         SRUN_WARN(runner->log, "a listener was too slow",
@@ -170,6 +183,9 @@ srun_runner *srun_runner_free(srun_runner *runner)
     checkup_destroy(runner);
     free_services(runner);
     port_free(runner);
+    runner->instruments = instruments_free(runner->instruments);
+    tracing_finish(runner);
+    tracing_free(runner);
     if (runner->holds_stack)
         stack_release();
     if (runner->holds_crash) {
@@ -186,6 +202,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     if (runner->poller >= 0)
         (void)close(runner->poller);
     inbox_destroy(&runner->inbox);
+    runner->meters = telemetry_meters_free(runner->meters);
     (void)leaks_report(&runner->leaks, runner->log);
     leaks_end(&runner->leaks);
     (void)flags_free(runner->flags);
@@ -341,6 +358,9 @@ static int prepare(srun_runner *runner, srun_err *err)
     rc = checkup_prepare(runner, err);
     if (rc < 0)
         return rc;
+    rc = runner->instruments != NULL ? 0 : instruments_new(&runner->instruments, runner);
+    if (rc < 0)
+        return srun_fail(err, rc, "metrics: %s", srun_strerror(rc));
     rc = make_sequence(runner);
     rc = rc < 0 ? rc : listeners_prepare(&runner->listeners, runner->active_count);
     return rc < 0 ? srun_fail(err, rc, "start: %s", srun_strerror(rc)) : 0;
@@ -376,6 +396,8 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
     if (rc != 0)
         return rc;
     rc = prepare(runner, err);
+    rc = rc < 0 ? rc : tracing_start(runner, err);
+    rc = rc < 0 ? rc : pushing_start(runner, err);
     if (rc < 0)
         return rc;
     acquire_process(runner);

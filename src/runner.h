@@ -23,8 +23,11 @@
 #include "service.h"
 #include "signals.h"
 #include "succession.h"
+#include "tracing.h"
 
 #include <srun/runner.h>
+
+#define LAST_EXPORTS_MS 2000 /* for what is left to send at the end, of all kinds together */
 
 enum runner_phase { RUNNER_ASSEMBLING, RUNNER_STARTED, RUNNER_LEAVING, RUNNER_FINISHED };
 
@@ -75,7 +78,12 @@ struct srun_runner {
     struct leaks leaks;
     struct succession succession;
     struct checkup checkup;
+    struct tracing tracing;
     struct admin *admin; /* NULL until it is needed */
+    struct telemetry_meters *meters;
+    struct instruments *instruments;     /* NULL before the start */
+    struct telemetry_periodic *periodic; /* NULL: metrics are not sent */
+    int64_t last_exports_ms;             /* of LAST_EXPORTS_MS, used up */
     int poller, timer;
     int64_t armed_at; /* what the timer is set to */
     bool testing;     /* driven by srun/testing.h: never leaves by _exit */

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <srun/health.h>
 #include <srun/service.h>
+#include <srun/trace.h>
 
 /* What a service needs of the place it lives in. */
 struct service_home {
@@ -77,6 +78,7 @@ struct service {
     bool organ;             /* one of the runner's own */
     unsigned unit;
     srun_logger *log;
+    srun_tracer *tracer; /* NULL: tracing is off */
     struct srun_context life, stopping;
     struct service_message messages[SERVICE_MESSAGES];
     _Atomic int64_t heartbeat;

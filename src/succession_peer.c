@@ -362,6 +362,7 @@ void peer_launch(srun_runner *runner, int64_t now)
 {
     struct succession *succession = of(runner);
     make_ids(succession);
+    tracing_upgrade(runner, succession->trace_id, succession->span_id);
     succession->asked_at = succession->wanted_at;
     succession->launched_at = now;
     succession->peer_text[0] = '\0';

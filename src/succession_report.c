@@ -176,6 +176,8 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
                                     .text = text,
                                     .since = since,
                                     .covers = last ? succession->taken : succession->covers});
+    if (launched)
+        tracing_upgraded(runner, text);
     tell_step(runner, SRUN_UPGRADE_FAILED, text);
 }
 
@@ -194,6 +196,7 @@ static void report_succeeded(srun_runner *runner, int64_t now)
                                             .text = text,
                                             .since = succession->asked_at,
                                             .covers = succession->taken});
+    tracing_upgraded(runner, NULL);
     tell_step(runner, SRUN_UPGRADE_COMMITTED, "");
 }
 
@@ -213,6 +216,7 @@ static void report_rolled_back(srun_runner *runner, const struct machine_action 
     (void)snprintf(info->last_phase, sizeof info->last_phase, "probation");
     (void)snprintf(info->last_text, sizeof info->last_text, "%s", text);
     pthread_mutex_unlock(&runner->lock);
+    tracing_rolled_back(runner, text);
     tell_step(runner, SRUN_UPGRADE_ROLLED_BACK, text);
 }
 

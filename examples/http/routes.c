@@ -5,12 +5,14 @@
  */
 #include "routes.h"
 #include "server.h"
+#include "spans.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SLOW_MS_MAX 60000
 #define STREAM_MB_MAX 1024
@@ -24,9 +26,13 @@ struct request {
     struct server *server;
     struct MHD_Connection *connection;
     unsigned method;  /* GET (HEAD too), PUT, DELETE, or 0 */
+    double started;   /* seconds */
     const char *rest; /* of the path, after the route's */
     char *body;
     size_t size; /* of the body; over STORE_VALUE_MAX it was not kept */
+    srun_span span;
+    const char *verb, *path; /* for the span: of the request, of its route */
+    unsigned status;         /* 0: not answered */
 };
 
 static enum MHD_Result answer(struct request *request, unsigned status,
@@ -44,6 +50,7 @@ static enum MHD_Result answer(struct request *request, unsigned status,
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result rc = MHD_queue_response(request->connection, status, response);
     MHD_destroy_response(response);
+    request->status = status;
     return rc;
 }
 
@@ -203,6 +210,7 @@ static enum MHD_Result dispatch(struct request *request, const char *path)
     const struct route *route = find_route(path, &request->rest);
     if (route == NULL)
         return answer_error(request, MHD_HTTP_NOT_FOUND, "no such page");
+    request->path = route->path;
     if ((route->methods & request->method) != 0)
         return route->respond(request);
 
@@ -210,6 +218,34 @@ static enum MHD_Result dispatch(struct request *request, const char *path)
     if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, route->allow);
     return answer(request, MHD_HTTP_METHOD_NOT_ALLOWED, response);
+}
+
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What a handler logs says which request it was about. */
+static enum MHD_Result dispatch_traced(struct request *request, const char *path)
+{
+    struct srun_span_token token = srun_span_attach(&request->span.context);
+    SRUN_DEBUG(request->server->log, "request", SRUN_STR("method", request->verb),
+               SRUN_STR("path", path));
+    enum MHD_Result rc = dispatch(request, path);
+    (void)srun_span_detach(&token);
+    return rc;
+}
+
+/* As the span may name it: a method that is not known could be anything. */
+static const char *verb_of(const char *method)
+{
+    static const char *const known[] = {"GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS", "PATCH"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(method, known[i]) == 0)
+            return known[i];
+    return "_OTHER";
 }
 
 static unsigned parse_method(const char *method)
@@ -258,8 +294,13 @@ enum MHD_Result routes_on_request(void *cls, struct MHD_Connection *connection, 
         request = calloc(1, sizeof *request);
         if (request == NULL)
             return MHD_NO;
-        *request = (struct request){
-            .server = cls, .connection = connection, .method = parse_method(method)};
+        *request = (struct request){.server = cls,
+                                    .connection = connection,
+                                    .method = parse_method(method),
+                                    .verb = verb_of(method),
+                                    .started = now_seconds()};
+        request->span = span_of_request(srun_context_tracer(request->server->ctx), connection,
+                                        request->verb, path);
         *state = request;
         traffic_request_opened(&request->server->traffic);
         return is_refused_early(connection) ? answer_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
@@ -271,8 +312,20 @@ enum MHD_Result routes_on_request(void *cls, struct MHD_Connection *connection, 
         *size = 0;
         return keep_body(request, data, part);
     }
-    SRUN_DEBUG(request->server->log, "request", SRUN_STR("method", method), SRUN_STR("path", path));
-    return dispatch(request, path);
+    return dispatch_traced(request, path);
+}
+
+/* The route, not the path: a client can think of any number of paths. */
+static void count(const struct request *request)
+{
+    const struct server *server = request->server;
+    const char *route = request->path != NULL ? request->path : "none";
+    if (request->status == 0)
+        return;
+    srun_add(server->requests, 1,
+             SRUN_KVS(SRUN_STR("route", route), SRUN_UINT("code", request->status)));
+    srun_record(server->durations, now_seconds() - request->started,
+                SRUN_KVS(SRUN_STR("route", route)));
 }
 
 void routes_on_completed(void *cls, struct MHD_Connection *connection, void **state,
@@ -283,7 +336,9 @@ void routes_on_completed(void *cls, struct MHD_Connection *connection, void **st
     if (request == NULL)
         return;
     *state = NULL;
+    count(request);
     traffic_request_closed(&request->server->traffic);
+    span_answered(&request->span, request->verb, request->path, request->status);
     free(request->body);
     free(request);
 }

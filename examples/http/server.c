@@ -39,6 +39,13 @@ static int init(void *self, srun_context *ctx, srun_err *err)
     srun_runner_info(srun_context_runner(ctx), &server->info);
     server->ctx = ctx;
     server->log = srun_context_log(ctx);
+    srun_meter *meter = srun_context_meter(ctx);
+    server->requests =
+        srun_counter(meter, "http.server.requests",
+                     SRUN_INSTRUMENT(.unit = "{request}", .help = "Requests that were answered."));
+    server->durations = srun_histogram(
+        meter, "http.server.request.duration",
+        SRUN_INSTRUMENT(.unit = "s", .help = "From the headers of a request to its last byte."));
     server->started_ms = monotonic_ms();
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The HTTP service: it listens in init, accepts in run, and drains at the end of run. SIGHUP upgrades
- * it, and no client notices.
+ * The HTTP service: it listens in init, accepts in run, and drains at the end of run. SIGHUP
+ * upgrades it, and no client notices.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -23,6 +23,7 @@ struct server {
 
     srun_context *ctx; /* of the service */
     srun_logger *log;
+    srun_instrument *requests, *durations; /* by route and code; by route */
     struct srun_run_info info;
     int64_t started_ms;
     int listener; /* -1 when closed */

@@ -16,6 +16,22 @@ extern "C" {
 struct srun_upgrade_event; /* srun/upgrade.h */
 
 typedef enum srun_log_format { SRUN_LOG_DEFAULT, SRUN_LOG_TEXT, SRUN_LOG_JSON } srun_log_format;
+typedef enum srun_exporter {
+    SRUN_EXPORTER_DEFAULT,
+    SRUN_EXPORTER_NONE,
+    SRUN_EXPORTER_HTTP, /* OTLP, protobuf */
+    SRUN_EXPORTER_GRPC, /* OTLP */
+    SRUN_EXPORTER_PROMETHEUS /* of metrics: /metrics alone */
+} srun_exporter;
+typedef enum srun_sampler {
+    SRUN_SAMPLER_DEFAULT, /* OTEL_TRACES_SAMPLER, else SRUN_SAMPLER_PARENT_ON */
+    SRUN_SAMPLER_ON,
+    SRUN_SAMPLER_OFF,
+    SRUN_SAMPLER_RATIO,
+    SRUN_SAMPLER_PARENT_ON, /* these three do what the parent did, and with a root as above */
+    SRUN_SAMPLER_PARENT_OFF,
+    SRUN_SAMPLER_PARENT_RATIO
+} srun_sampler;
 typedef enum srun_orphan {
     SRUN_ORPHAN_DEFAULT,
     SRUN_ORPHAN_TAKEOVER,
@@ -91,6 +107,26 @@ struct srun_config {
                                       [IP addresses and localhost only] SRUN_ADMIN_HOSTS */
         void *more[4];
     } admin;
+
+    struct {
+        srun_exporter trace_exporter; /* where spans go; none: tracing is off
+                                         [OTEL_TRACES_EXPORTER, else none]
+                                         SRUN_OTEL_TRACE_EXPORTER */
+        int trace_insecure;           /* 1: host:port is spoken to without TLS
+                                         [OTEL_EXPORTER_OTLP_*, else 0]
+                                         SRUN_OTEL_TRACE_EXPORTER_ENDPOINT_INSECURE */
+        srun_sampler sampler;         /* which spans are recorded */
+        int reserved;
+        double sample_ratio;          /* of SRUN_SAMPLER_RATIO, SRUN_SAMPLER_PARENT_RATIO [1] */
+        const char *trace_endpoint;   /* a URL, or host:port [OTEL_EXPORTER_OTLP_*, else
+                                         localhost] SRUN_OTEL_TRACE_EXPORTER_ENDPOINT */
+        srun_exporter metric_exporter; /* where metrics are sent, beside /metrics; prometheus:
+                                          nowhere [OTEL_METRICS_EXPORTER, else prometheus]
+                                          SRUN_OTEL_METRIC_EXPORTER */
+        int metric_insecure;           /* as above SRUN_OTEL_METRIC_EXPORTER_ENDPOINT_INSECURE */
+        const char *metric_endpoint;   /* as above SRUN_OTEL_METRIC_EXPORTER_ENDPOINT */
+        void *more[6];
+    } telemetry;
 
     struct {
         int disabled;     /* 1: no report on SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT */

@@ -13,8 +13,11 @@
 #include <srun/flags.h>
 #include <srun/health.h>
 #include <srun/log.h>
+#include <srun/metrics.h>
+#include <srun/propagation.h>
 #include <srun/runner.h>
 #include <srun/service.h>
+#include <srun/trace.h>
 #include <srun/upgrade.h>
 #include <srun/version.h>
 

@@ -40,6 +40,8 @@ struct admin_flag {
     bool given;      /* on the command line */
 };
 
+struct buf;
+
 struct admin_host {
     srun_runner *runner;
     const struct srun_config *config; /* resolved; admin.address and the like are NULL when nobody
@@ -49,6 +51,10 @@ struct admin_host {
     bool (*flag)(const srun_runner *runner, size_t index, struct admin_flag *out);
     /* The last changes of state, oldest first; up to capacity; how many. Threads: any. */
     size_t (*timeline)(srun_runner *runner, struct srun_transition *out, size_t capacity);
+    /* All metrics, in the format that an Accept header (or NULL) asks for, and its Content-Type. 0,
+     * -ENOMEM, -EBUSY. NULL: there are none. Threads: any. */
+    int (*metrics)(srun_runner *runner, const char *accept, struct buf *out, char *type,
+                   size_t size);
 };
 
 /* From worst to best trusted; each may what those before it may. */

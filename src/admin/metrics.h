@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What /metrics answers: the text format 0.0.4 of Prometheus. One function, so that another source
- * of metrics can take its place. Threads: any.
+ * What /metrics answers, which the runner writes; and reading it back. Threads: any.
  */
 #ifndef ADMIN_METRICS_H
 #define ADMIN_METRICS_H
@@ -11,8 +10,12 @@
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Adds all metrics. 0 or -ENOMEM; out of memory shows in out as well. */
-int metrics_write(struct buf *out, struct admin *admin);
+#define METRICS_TYPE_MAX 96
+
+/* Adds all metrics, in the format that an Accept header asks for (NULL: the text format 0.0.4), and
+ * says which it is. 0 or -ENOMEM; out of memory shows in out as well. */
+int metrics_write(struct buf *out, struct admin *admin, const char *accept,
+                  char type[METRICS_TYPE_MAX]);
 
 /* The next line that holds a value: its name with labels, and the value, within the text from *at
  * on, which is moved behind it. False: there is none left. */
@@ -22,8 +25,5 @@ struct metrics_line {
     double value;
 };
 bool metrics_next(const char **at, struct metrics_line *out);
-
-/* Adds a label's value, escaped, without its quotes. */
-void metrics_label(struct buf *out, const char *value);
 
 #endif

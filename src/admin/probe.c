@@ -340,9 +340,11 @@ static int ready_view(srun_admin_exchange *exchange, srun_err *err)
 
 static int metrics_view(srun_admin_exchange *exchange, srun_err *err)
 {
+    char type[METRICS_TYPE_MAX];
     samples_look(admin_samples(exchange->admin), clock_real_now());
-    srun_admin_type(exchange, METRICS_TYPE);
-    int rc = metrics_write(&exchange->out, exchange->admin);
+    int rc =
+        metrics_write(&exchange->out, exchange->admin, srun_admin_header(exchange, "Accept"), type);
+    srun_admin_type(exchange, type);
     return rc < 0 ? srun_fail(err, rc, "metrics: %s", srun_strerror(rc)) : 0;
 }
 

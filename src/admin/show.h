@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHOW_MAX 40
+#define SHOW_MAX 48
 
 /* "12ms", "3.2s", "5m10s", "26h3m", "12d4h": as exact as somebody cares for; "-" when negative. */
 const char *show_ms(char out[SHOW_MAX], int64_t ms);

@@ -123,13 +123,14 @@ static void upgrade_json(struct json *json, const struct srun_upgrade_info *upgr
 /* What /metrics has. 0 or -ENOMEM. */
 static int metrics_json(struct json *json, struct admin *admin)
 {
+    char type[METRICS_TYPE_MAX];
     auto_buf struct buf text = {0};
-    int rc = metrics_write(&text, admin);
-    if (rc < 0)
+    int rc = metrics_write(&text, admin, NULL, type);
+    if (rc < 0 && rc != -EBUSY) /* the rest of the page is worth more than waiting for these */
         return rc;
     struct metrics_line line;
     json_open(json, "metrics", '[');
-    for (const char *at = text.data; metrics_next(&at, &line);) {
+    for (const char *at = text.data != NULL ? text.data : ""; metrics_next(&at, &line);) {
         auto_free char *name = strndup(line.name, line.name_size);
         if (name == NULL)
             return -ENOMEM;

@@ -8,8 +8,7 @@
 
 #define FIRST_CAPACITY 512
 
-/* Room for so many more bytes and a NUL. */
-static bool reserve(struct buf *buf, size_t more)
+bool buf_reserve(struct buf *buf, size_t more)
 {
     if (buf->failed || more > SIZE_MAX / 2 - buf->size - 1) {
         buf->failed = true;
@@ -32,7 +31,7 @@ static bool reserve(struct buf *buf, size_t more)
 
 void buf_add(struct buf *buf, const void *data, size_t size)
 {
-    if (!reserve(buf, size))
+    if (!buf_reserve(buf, size))
         return;
     if (size > 0)
         memcpy(buf->data + buf->size, data, size);
@@ -51,7 +50,7 @@ void buf_vprintf(struct buf *buf, const char *format, va_list arguments)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
-    if (length < 0 || !reserve(buf, (size_t)length))
+    if (length < 0 || !buf_reserve(buf, (size_t)length))
         return;
     (void)vsnprintf(buf->data + buf->size, (size_t)length + 1, format, arguments);
     buf->size += (size_t)length;

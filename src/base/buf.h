@@ -16,6 +16,10 @@ struct buf {
     bool failed; /* out of memory */
 };
 
+/* Makes sure of room for so many more bytes and a NUL; false: out of memory, now or before. Who fills
+ * the room itself sets the size, and NUL-ends it where that matters. */
+bool buf_reserve(struct buf *buf, size_t more);
+
 void buf_add(struct buf *buf, const void *data, size_t size);
 void buf_text(struct buf *buf, const char *text);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -211,10 +211,11 @@ static void unqueue_locked(struct pool *pool, const struct pool_job *job)
     pool->queued--;
 }
 
-void pool_lose(struct pool *pool, struct pool_job *job)
+bool pool_lose(struct pool *pool, struct pool_job *job)
 {
     pthread_mutex_lock(&pool->lock);
-    if (job->state == POOL_JOB_QUEUED) {
+    bool queued = job->state == POOL_JOB_QUEUED;
+    if (queued) {
         unqueue_locked(pool, job);
         job->state = POOL_JOB_IDLE;
     } else if (job->state == POOL_JOB_RUNNING && !job->lost) {
@@ -225,6 +226,18 @@ void pool_lose(struct pool *pool, struct pool_job *job)
             pool->starved = true;
     }
     pthread_mutex_unlock(&pool->lock);
+    return queued;
+}
+
+bool pool_await_lost(struct pool *pool, int64_t limit_ns)
+{
+    int64_t until = clock_real_now() + limit_ns;
+    pthread_mutex_lock(&pool->lock);
+    while (pool->lost > 0 && thread_cond_wait_until(&pool->left, &pool->lock, until))
+        ;
+    bool home = pool->lost == 0;
+    pthread_mutex_unlock(&pool->lock);
+    return home;
 }
 
 struct pool *pool_free(struct pool *pool, int64_t limit_ns)

@@ -45,8 +45,11 @@ bool pool_with_thread(struct pool *pool, struct pool_job *job,
                       void (*then)(void *arg, pthread_t thread, int tid), void *arg);
 
 /* The job will not return in time: its thread no longer counts. A job that is only queued is
- * taken out of the queue. */
-void pool_lose(struct pool *pool, struct pool_job *job);
+ * taken out of the queue: true, it will not run. */
+bool pool_lose(struct pool *pool, struct pool_job *job);
+
+/* Waits up to limit_ns until every thread whose job was lost has come home and left; have they? */
+bool pool_await_lost(struct pool *pool, int64_t limit_ns);
 
 /* Lets idle threads go at once and waits up to limit_ns for the busy ones. NULL when all have
  * ended and the pool is freed; else the pool, which is left as it is. */

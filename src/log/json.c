@@ -8,8 +8,8 @@
  */
 #include "log/json.h"
 
+#include "base/number.h"
 #include "log/level.h"
-#include "log/number.h"
 #include "log/plain.h"
 #include "log/rune.h"
 
@@ -276,7 +276,8 @@ void json_record(struct out *into, const struct record *record)
         local = put_source(local, record->source);
 
     /* A message, however long, leaves room for what the logger itself has to say. */
-    size_t kept = record->prefix_size + (record->lost > 0 ? sizeof(",\"lost\":") + NUMBER_MAX : 0);
+    size_t kept = record->prefix_size + record->ids_size +
+                  (record->lost > 0 ? sizeof(",\"lost\":") + NUMBER_MAX : 0);
     kept = kept < out_room(out) / 2 ? kept : out_room(out) / 2;
     out->limit -= kept;
     (void)OUT_LITERAL(out, ",\"msg\":");
@@ -289,6 +290,8 @@ void json_record(struct out *into, const struct record *record)
         local = put_lost(local, record->lost);
     if (record->prefix_size > 0)
         (void)out_put(out, record->prefix, record->prefix_size);
+    if (record->ids_size > 0)
+        (void)out_put(out, record->ids, record->ids_size);
     out->cut = out->cut || cut;
     put_attrs(out, record->kvs);
     if (out->cut)

@@ -5,7 +5,7 @@
 #include "log/level.h"
 
 #include "base/ensure.h"
-#include "log/number.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <limits.h>

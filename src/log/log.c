@@ -49,6 +49,27 @@ struct srun_logger {
     char storage[];
 };
 
+static bool (*_Atomic current_ids)(char trace_id[33], char span_id[17]);
+
+void log_set_ids(bool (*ids)(char trace_id[33], char span_id[17]))
+{
+    atomic_store(&current_ids, ids);
+}
+
+#define IDS_MAX 96 /* of their text in either form */
+
+/* The ids of the current span, as two attributes. */
+static __attribute__((noinline)) size_t render_ids(char out[IDS_MAX], const char *trace_id,
+                                                   const char *span_id, bool json)
+{
+    const char *parts[] = {json ? ",\"trace_id\":\"" : " trace_id=", trace_id,
+                           json ? "\",\"span_id\":\"" : " span_id=", span_id, json ? "\"" : ""};
+    char *at = out;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        at = stpcpy(at, parts[i]);
+    return (size_t)(at - out);
+}
+
 static inline __attribute__((always_inline)) void encode(struct out *out,
                                                          const struct record *record, bool json)
 {
@@ -90,6 +111,12 @@ static inline __attribute__((always_inline)) void write_and_account(const srun_l
     const struct prefix *prefix = json ? &log->json : &log->text;
     record->prefix = prefix->data;
     record->prefix_size = prefix->size;
+    char ids_text[IDS_MAX], trace_id[33], span_id[17];
+    bool (*ids)(char trace_id[33], char span_id[17]) =
+        atomic_load_explicit(&current_ids, memory_order_relaxed);
+    record->ids = ids_text;
+    if (ids != NULL && ids(trace_id, span_id))
+        record->ids_size = render_ids(ids_text, trace_id, span_id, json);
     if (atomic_load_explicit(&family->untold, memory_order_relaxed) > 0)
         record->lost = atomic_exchange(&family->untold, 0);
 
@@ -117,8 +144,8 @@ static inline __attribute__((always_inline)) void write_now(const srun_logger *l
         .level = level,
         .source = shown_source(log, source),
         .message = message,
-        .message_size = source != NULL && source->message_size > 0 ? source->message_size
-                                                                   : strlen(message),
+        .message_size =
+            source != NULL && source->message_size > 0 ? source->message_size : strlen(message),
         .kvs = kvs,
     };
     write_and_account(log, &record);

@@ -4,7 +4,7 @@
  */
 #include "log/record.h"
 
-#include "log/number.h"
+#include "base/number.h"
 
 #include <limits.h>
 #include <srun/error.h>

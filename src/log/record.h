@@ -22,6 +22,8 @@ struct record {
     uint64_t lost;      /* 0: not shown; else how many records before this one were dropped */
     const char *prefix; /* key-values that this encoder rendered before */
     size_t prefix_size;
+    const char *ids;           /* of the current span, rendered as the prefix is */
+    size_t ids_size;           /* 0: there is none */
     const struct srun_kv *kvs; /* NULL: none */
 };
 

@@ -6,7 +6,7 @@
  */
 #include "log/stamp.h"
 
-#include "log/number.h"
+#include "base/number.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

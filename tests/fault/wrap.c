@@ -114,6 +114,12 @@ WRAP(void *, calloc, size_t count, size_t size)
     return fails("calloc", FAULT_MEMORY, ENOMEM) ? NULL : counted(calloc(count, size));
 }
 
+WRAP(void *, aligned_alloc, size_t alignment, size_t size)
+{
+    return fails("aligned_alloc", FAULT_MEMORY, ENOMEM) ? NULL
+                                                        : counted(aligned_alloc(alignment, size));
+}
+
 WRAP(void *, realloc, void *block, size_t size)
 {
     if (fails("realloc", FAULT_MEMORY, ENOMEM))
@@ -220,6 +226,12 @@ WRAP(int, pthread_attr_setstacksize, pthread_attr_t *attributes, size_t size)
     return fails("pthread_attr_setstacksize", FAULT_THREAD, EINVAL)
                ? EINVAL
                : pthread_attr_setstacksize(attributes, size);
+}
+
+WRAP(int, pthread_key_create, pthread_key_t *out, void (*destroy)(void *))
+{
+    return fails("pthread_key_create", FAULT_THREAD, EAGAIN) ? EAGAIN
+                                                             : pthread_key_create(out, destroy);
 }
 
 WRAP(int, pthread_setname_np, pthread_t thread, const char *name)

@@ -42,9 +42,11 @@ static struct three values_of(const struct knob *knob)
     case KNOB_TIME:
         return (struct three){"7ms", "8ms", "9ms"};
     case KNOB_WORD:
-        return knob->words[2].word == NULL
-                   ? (struct three){knob->words[1].word, knob->words[0].word, knob->words[1].word}
-                   : (struct three){"debug", "warn", "error"};
+        if (knob->words[2].word == NULL)
+            return (struct three){knob->words[1].word, knob->words[0].word, knob->words[1].word};
+        if (knob->words[3].word == NULL)
+            return (struct three){knob->words[1].word, knob->words[2].word, knob->words[1].word};
+        return (struct three){"debug", "warn", "error"};
     case KNOB_ON:
         return (struct three){"true", "false", "true"};
     case KNOB_DISABLED:
@@ -56,6 +58,8 @@ static struct three values_of(const struct knob *knob)
         return (struct three){"127.0.0.1:0", "0.0.0.0:65535", "[::1]:8778"};
     case KNOB_NAMES:
         return (struct three){"a.example", "a.example,b.example", "localhost"};
+    case KNOB_URL:
+        return (struct three){"http://a:4318", "b.example:4317", "https://[::1]/v1/traces"};
     case KNOB_TYPE_COUNT:
         break;
     }

@@ -3,8 +3,8 @@
  * The text form of a record, held against Go's slog.TextHandler where that has an answer.
  */
 #include "base/ensure.h"
+#include "base/number.h"
 #include "harness.h"
-#include "log/number.h"
 #include "log/text.h"
 #include "log_double_cases.h"
 #include "log_string_cases.h"

@@ -6,7 +6,7 @@
  * go through printf and strtod, whose decimal point may be the locale's: only digits and the
  * exponent are taken from it, so the result never depends on the locale.
  */
-#include "log/number.h"
+#include "base/number.h"
 
 #include "base/ensure.h"
 

@@ -3,8 +3,8 @@
  * Numbers as text, without printf and without the locale. PURE. Each writes at most NUMBER_MAX
  * bytes, no NUL, and returns how many.
  */
-#ifndef LOG_NUMBER_H
-#define LOG_NUMBER_H
+#ifndef BASE_NUMBER_H
+#define BASE_NUMBER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of meters, shared by instrument.c, series.c, observe.c and collect.c.
+ */
+#ifndef TELEMETRY_SERIES_H
+#define TELEMETRY_SERIES_H
+
+#include "base/pool.h"
+#include "telemetry/cells.h"
+#include "telemetry/exponential.h"
+#include "telemetry/labels.h"
+#include "telemetry/meter.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#define SERIES_LIMIT 2000
+#define SERIES_BOUNDS_MAX 500
+
+/* What a measurement does. */
+enum series_how {
+    SERIES_NOTHING,
+    SERIES_SUM,         /* one cell */
+    SERIES_SUM_REAL,    /* one cell */
+    SERIES_LAST,        /* two, of the first processor: the value, and whether there is one */
+    SERIES_HISTOGRAM,   /* as below */
+    SERIES_EXPONENTIAL, /* under a lock of this processor */
+    SERIES_OBSERVED     /* under the lock of the meters */
+};
+
+/* The cells of a histogram. The least and the largest are kept as numbers that only grow. */
+enum { SERIES_TOTAL, SERIES_LEAST, SERIES_LARGEST, SERIES_BUCKETS };
+
+/* One for each processor, or for some of them when there are many: a set of buckets is large. */
+#define SERIES_STRIPES_MAX 8
+
+struct series_exponential {
+    pthread_mutex_t lock;
+    struct exponential histogram; /* guarded by it */
+    char apart[64];               /* from the next one */
+};
+
+struct srun_series {
+    cell *cells;
+    int64_t least; /* what may be added to a SERIES_SUM */
+    const double *bounds;
+    uint32_t bound_count;
+    uint8_t how; /* an enum series_how */
+    bool is_real;
+    uint16_t label_count;
+    unsigned cpus;
+    uint32_t label_size,
+        text_size; /* behind this struct: the set as labels.h has it, then its text */
+    struct srun_instrument *instrument;
+    struct series_exponential *exponential; /* series_stripes of them */
+    uint64_t hash, start_ns;
+    struct srun_series *_Atomic next;
+    uint64_t observed;                 /* the value by its bits, guarded by the lock, as is seen */
+    uint64_t seen;                     /* in which collect; 0: never */
+    void *last[TELEMETRY_READERS_MAX]; /* what a reader that wants differences has seen; its own */
+};
+
+/* Readers look without a lock; a larger one takes the place of a full one, which stays for those
+ * who still look. */
+struct series_table {
+    size_t mask;
+    struct series_table *retired;
+    struct series_slot {
+        uint64_t hash; /* fixed before the pointer is published */
+        struct srun_series *_Atomic series;
+    } slots[];
+};
+
+struct series_block {
+    struct series_block *next;
+    size_t used, size;
+    char *data; /* behind this struct, where a cache line begins */
+};
+
+struct srun_instrument {
+    struct telemetry_meters *meters;
+    struct srun_meter *meter;
+    int kind;
+    uint8_t how; /* of its series */
+    bool is_real, is_observed;
+    char *name, *unit, *help;
+    double *bounds;
+    size_t bound_count;
+    const char *const *keep; /* the view's */
+    unsigned limit;
+    struct series_table *_Atomic table;
+    struct srun_series *_Atomic plain; /* the series of no attributes, once there is one */
+    _Atomic bool full;                 /* the limit is reached */
+    struct srun_series *overflow;      /* for what comes then; it is in the table too */
+    _Atomic bool spilled;              /* something has gone there */
+    struct srun_series *_Atomic first;
+    _Atomic uint64_t dropped; /* measurements that could not be counted */
+    struct srun_instrument *_Atomic next;
+    /* Guarded by the lock of the meters. */
+    unsigned count;
+    struct srun_series *last;
+    struct series_block *blocks;
+    uint64_t swept; /* in which collect; of observed ones */
+    uint64_t told_dropped, told_full;
+};
+
+struct srun_meter {
+    struct telemetry_meters *meters;
+    struct telemetry_scope scope; /* owned */
+    struct srun_meter *next;
+};
+
+struct srun_observer {
+    struct telemetry_meters *meters;
+    struct srun_instrument *instrument;
+    uint64_t turn; /* of the collect that asks */
+};
+
+struct srun_observable {
+    struct srun_observer observer;
+    srun_observe_fn *observe;
+    void *user;
+    bool on_the_spot; /* on the collector's thread */
+    uint64_t asked;   /* in which collect */
+    bool running;
+    bool held;        /* who has the turn looks at it */
+    bool gone;        /* unregistered: not called any more */
+    bool orphan;      /* by itself, so nobody waits to free it */
+    bool told;        /* that it does not answer */
+    pthread_t thread; /* while running */
+    struct pool_job job;
+    struct srun_observable *next;
+};
+
+struct meter_view {
+    char *pattern;
+    struct srun_view view; /* its pointers are owned */
+    char **keep;
+    struct meter_view *next;
+};
+
+struct telemetry_meters {
+    srun_logger *log;
+    pid_t pid;           /* elsewhere it is a forked child */
+    unsigned stamp;      /* self_stamp of the process it works in: the same, for hot paths */
+    uint64_t seed;       /* of the hashes */
+    int64_t wall_offset; /* from monotonic to Unix time, fixed: time never steps back */
+    struct srun_instrument *_Atomic first;
+    _Atomic uint64_t late, overflowing;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct cells cells;
+    struct srun_meter *meters;
+    struct srun_instrument *last;
+    struct meter_view *views, *last_view;
+    struct srun_observable *observables, *last_observable;
+    struct telemetry_reader *readers[TELEMETRY_READERS_MAX];
+    bool collecting;   /* somebody has the turn */
+    uint64_t turn;     /* how many there were */
+    struct pool *pool; /* of callbacks; who has the turn uses it */
+};
+
+/* In a child nobody may be left to give the lock back. A call of the system: not for hot paths. */
+bool meters_are_foreign(const struct telemetry_meters *meters);
+uint64_t meters_now_ns(const struct telemetry_meters *meters); /* Unix time, never steps back */
+
+/* The one that measures nothing, for whoever is given no other. */
+extern struct srun_instrument instrument_of_nothing;
+extern struct srun_series series_of_nothing;
+
+/* instrument.c: made, or found. Never NULL. */
+struct srun_instrument *instrument_make(srun_meter *meter, int kind, bool is_observed,
+                                        const char *name,
+                                        const struct srun_instrument_options *options);
+
+/* series.c: what an instrument needs before its first measurement; 0 or -ENOMEM. With the lock. */
+int series_prepare_locked(struct srun_instrument *instrument);
+void series_free_all(struct srun_instrument *instrument);
+/* The series of a set, made if need be; the overflow when it cannot be made. With the lock. */
+struct srun_series *series_get_locked(struct srun_instrument *instrument,
+                                      const struct labels *labels);
+
+static inline const unsigned char *series_labels(const struct srun_series *series)
+{
+    return (const unsigned char *)(series + 1);
+}
+
+static inline const char *series_text(const struct srun_series *series)
+{
+    return (const char *)(series + 1) + series->label_size;
+}
+
+static inline unsigned series_stripes(const struct srun_series *series)
+{
+    return series->cpus < SERIES_STRIPES_MAX ? series->cpus : SERIES_STRIPES_MAX;
+}
+
+/* observe.c: asks all callbacks, up to a monotonic time. By who has the turn. */
+void observe_all(struct telemetry_meters *meters, uint64_t turn, int64_t deadline_ns);
+void observe_free_all(struct telemetry_meters *meters);
+
+/* A double as a number that sorts as it does and is never 0; and back. NaN is not allowed. */
+static inline uint64_t sortable_of(double value)
+{
+    uint64_t bits = bits_of(value);
+    return (bits >> 63) != 0 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static inline double of_sortable(uint64_t sortable)
+{
+    return real_of((sortable >> 63) != 0 ? sortable & ~(UINT64_C(1) << 63) : ~sortable);
+}
+
+#endif

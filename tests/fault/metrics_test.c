@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Metrics without memory or threads: what is made works or measures nothing, what is counted is not
+ * lost, and a page is whole or says that it is not.
+ */
+#include "base/clock.h"
+#include "scenario.h"
+#include "telemetry/meter.h"
+#include "telemetry/prometheus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void observe(void *user, srun_observer *observer)
+{
+    (void)user;
+    srun_observe(observer, 7, SRUN_KVS(SRUN_INT("a", 1)));
+}
+
+/* Everything once; whatever fails, nothing breaks and nothing is left. */
+static void use_all(void *arg)
+{
+    struct telemetry_meters *meters = NULL;
+    struct telemetry_reader *reader = NULL;
+    const struct telemetry_metric *metrics = NULL;
+    (void)arg;
+    scenario_arm();
+    int rc = telemetry_meters_new(&meters, NULL);
+    if (rc == 0) {
+        srun_meter *meter = telemetry_meter(meters, "test", "1");
+        srun_instrument *counter = srun_counter(meter, "n", SRUN_INSTRUMENT(.help = "x"));
+        srun_instrument *histogram = srun_histogram(meter, "h", NULL);
+        srun_instrument *other = srun_histogram(meter, "e", SRUN_INSTRUMENT(.exponential = 1));
+        SCENARIO_ASSERT(counter != NULL && histogram != NULL && other != NULL, "NULL");
+        for (int i = 0; i < 40; i++)
+            srun_add(counter, 1, SRUN_KVS(SRUN_INT("i", i)));
+        srun_record(histogram, 1, SRUN_KVS(SRUN_INT("i", 1)));
+        srun_record(other, 1, NULL);
+        (void)telemetry_view(meters, "v*", SRUN_VIEW(.keep = (const char *const[]){"a", NULL}),
+                             NULL);
+        srun_observable *observable = srun_observable_gauge(meter, "g", NULL, observe, NULL);
+        if (telemetry_reader_new(&reader, meters,
+                                 &(struct telemetry_reader_options){.delta = true}) == 0) {
+            struct buf out = {0};
+            size_t count =
+                telemetry_collect(reader, clock_real_now() + INT64_C(20000000000), &metrics);
+            (void)prometheus_write(&out, metrics, count, NULL, true);
+            SCENARIO_ASSERT(out.failed || strstr(out.data, "# EOF\n") != NULL, "%s", out.data);
+            buf_free(&out);
+        }
+        srun_unregister(observable);
+    }
+    (void)scenario_disarm();
+    if (rc == 0)
+        (void)telemetry_meters_settle(meters);
+    (void)telemetry_reader_free(reader);
+    (void)telemetry_meters_free(meters);
+}
+
+START_TEST(without_memory_or_threads_nothing_breaks)
+    {
+        scenario_each("metrics", FAULT_MEMORY | FAULT_THREAD, use_all, NULL);
+    }
+END_TEST
+
+/* An instrument that is there counts all, together if it cannot count apart. */
+static void count_all(void *arg)
+{
+    struct telemetry_meters *meters = NULL;
+    struct telemetry_reader *reader = NULL;
+    const struct telemetry_metric *metrics = NULL;
+    (void)arg;
+    ck_assert_int_eq(telemetry_meters_new(&meters, NULL), 0);
+    ck_assert_int_eq(telemetry_reader_new(&reader, meters, NULL), 0);
+    srun_instrument *counter = srun_counter(telemetry_meter(meters, "test", ""), "n", NULL);
+    scenario_arm();
+    for (int i = 0; i < 100; i++)
+        srun_add(counter, 1, SRUN_KVS(SRUN_INT("i", i)));
+    (void)scenario_disarm();
+    size_t count = telemetry_collect(reader, INT64_MAX, &metrics);
+    int64_t sum = 0;
+    for (size_t i = 0; count > 0 && i < metrics[0].point_count; i++)
+        sum += metrics[0].points[i].integer;
+    SCENARIO_ASSERT(sum == 100, "%lld", (long long)sum);
+    (void)telemetry_reader_free(reader);
+    (void)telemetry_meters_free(meters);
+}
+
+START_TEST(what_is_counted_is_not_lost)
+    {
+        scenario_each("counting", FAULT_MEMORY, count_all, NULL);
+    }
+END_TEST
+
+int main(void)
+{
+    return HARNESS("fault.metrics", without_memory_or_threads_nothing_breaks,
+                   what_is_counted_is_not_lost);
+}
