@@ -1,8 +1,4 @@
-install(FILES man/srun_admin.7 man/srun_health.7 man/srun_metrics.7 man/srun_trace.7
-    DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
-
 # The operator's command: an HTTP client that needs nothing of the library but a few files of base.
-# libcurl is for this program alone.
 pkg_check_modules(CURL IMPORTED_TARGET libcurl>=7.87)
 if(NOT CURL_FOUND)
     message(STATUS "srunctl is left out: it needs libcurl (libcurl4-openssl-dev)")
