@@ -17,6 +17,8 @@
 
 #define NS_PER_MS INT64_C(1000000)
 #define HEAD_MAX ((size_t)64 * 1024)
+#define LOOK_AGAIN_MIN_MS 4
+#define LOOK_AGAIN_MAX_MS 256
 
 /* --- what libcurl calls back -------------------------------------------------------------------
  */
@@ -133,14 +135,24 @@ static int step(struct http *http, int64_t deadline_ns, CURLcode *result)
     return now_ns() >= deadline_ns ? -ETIMEDOUT : 0;
 }
 
+/* Up to 8.0, libcurl's HTTP/2 can hold the end of a large reply in its own buffer and wait for the
+ * socket, which has no more to say. So no wait is long: the first after something came are short.
+ */
 static int run(struct http *http, int64_t deadline_ns, CURLcode *result)
 {
     int rc = curl_multi_add_handle(http->multi, http->easy) == CURLM_OK ? 0 : -EIO;
+    size_t seen = 0;
+    int64_t longest = LOOK_AGAIN_MAX_MS;
     while (rc == 0) {
         rc = step(http, deadline_ns, result);
+        size_t size = http->head.size + http->reply.size;
+        longest = size != seen ? LOOK_AGAIN_MIN_MS : longest * 2;
+        longest = longest < LOOK_AGAIN_MAX_MS ? longest : LOOK_AGAIN_MAX_MS;
+        seen = size;
         int64_t left = (deadline_ns - now_ns() + NS_PER_MS - 1) / NS_PER_MS;
         if (rc == 0 && left > 0)
-            (void)curl_multi_poll(http->multi, NULL, 0, left < 60000 ? (int)left : 60000, NULL);
+            (void)curl_multi_poll(http->multi, NULL, 0, (int)(left < longest ? left : longest),
+                                  NULL);
     }
     (void)curl_multi_remove_handle(http->multi, http->easy);
     return rc;
