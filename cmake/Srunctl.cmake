@@ -7,7 +7,7 @@ endif()
 
 file(GLOB srunctl_sources CONFIGURE_DEPENDS srunctl/*.c)
 add_executable(srunctl ${srunctl_sources}
-    src/base/buf.c src/base/clock.c src/base/duration.c src/base/text.c)
+    src/base/buf.c src/base/clock.c src/base/duration.c src/base/fd.c src/base/text.c)
 target_include_directories(srunctl PRIVATE include src)
 target_compile_definitions(srunctl PRIVATE _GNU_SOURCE)
 target_link_libraries(srunctl PRIVATE srun_options PkgConfig::CURL PkgConfig::POPT)

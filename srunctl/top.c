@@ -6,8 +6,10 @@
  */
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/fd.h"
 #include "srunctl.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -102,18 +104,21 @@ static int add_frame(struct options *options, struct buf *out, struct usage *las
     return YES;
 }
 
-static bool draw(struct buf *frame, bool terminal)
+/* Without stdio: what a signal finds in its buffer would be written after the restoring. */
+static bool draw(struct buf *frame, bool terminal, bool first)
 {
     auto_buf struct buf out = {0};
     struct winsize size = {0};
     if (terminal) {
         (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+        buf_text(&out, first ? "\033[2J" : "");
         buf_text(&out, DRAWING "\033[H\033[K");
         drawing = true;
     }
     show_text(&out, frame, !terminal ? 0 : size.ws_row > 1 ? size.ws_row - 1U : 23);
     buf_text(&out, terminal ? "\033[J" : "\n");
-    return !out.failed && fwrite(out.data, 1, out.size, stdout) == out.size && fflush(stdout) == 0;
+    errno = out.failed ? ENOMEM : -fd_write_all(STDOUT_FILENO, out.data, out.size);
+    return errno == 0;
 }
 
 /* Waits for the next frame; false: q was pressed. */
@@ -140,8 +145,6 @@ int run_top(struct options *options)
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         (void)sigaction(signals[i], &(const struct sigaction){.sa_handler = end_on_signal}, NULL);
     (void)atexit(restore);
-    if (terminal)
-        (void)fputs("\033[2J", stdout);
     for (int64_t i = 1;; i++) {
         auto_buf struct buf frame = {0};
         int64_t at = clock_after_ms(clock_real_now(), FRAME_MS);
@@ -150,7 +153,7 @@ int run_top(struct options *options)
         answer = add_frame(options, &frame, &last);
         if (answer == USAGE || answer == FORBIDDEN)
             return answer;
-        if (!draw(&frame, terminal))
+        if (!draw(&frame, terminal, i == 1))
             return fail(NO, "standard output: %m");
         if (i == options->frames || !next_frame(at, keys))
             return i == options->frames ? answer : YES;
