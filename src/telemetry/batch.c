@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/thread.h"
 #include "telemetry/gather.h"
+#include "telemetry/self.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #define TELL_EVERY (10 * NS_PER_S)   /* of losses */
 #define LAST_WORDS (200 * NS_PER_MS) /* for an exporter that was interrupted */
 #define LINE 64
+#define ENTRIES 8
 
 enum {
     AWAKE,
@@ -44,15 +46,18 @@ struct batch {
     _Alignas(LINE) _Atomic uint64_t head;
     _Atomic int state;
     _Atomic bool closed;
-    _Atomic bool abandoned; /* the exporter has not returned, and the log may be gone */
     _Alignas(LINE) _Atomic uint64_t dropped;
     _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end, late;
+    struct {
+        _Alignas(LINE) batch_entry inside; /* how many threads push */
+    } entries[ENTRIES];                    /* by number of the thread */
 
     pthread_mutex_t lock; /* a leaf; guards what follows */
     pthread_cond_t wake, progress;
     uint64_t flush_to, done;
     int64_t closing_at; /* NEVER while it lives */
-    bool given_up, ended;
+    bool given_up, ended, joined;
+    _Atomic bool abandoned; /* the exporter has not returned. Set under the lock, if that is free */
 };
 
 /* --- exporting ------------------------------------------------------------------------------- */
@@ -67,8 +72,6 @@ static void tell(struct batch *batch, const struct telemetry_result *result, boo
 {
     uint64_t lost = losses(batch);
     int64_t now = clock_real_now();
-    if (!last && atomic_load(&batch->abandoned))
-        return;
     if (lost == batch->told || (!last && batch->told_at != 0 && now - batch->told_at < TELL_EVERY))
         return;
     SRUN_WARN(batch->options.log, "spans were lost", SRUN_UINT("lost", lost - batch->told),
@@ -91,17 +94,24 @@ static void account(struct batch *batch, const struct telemetry_result *result, 
 }
 
 static void export_slots(struct batch *batch, const uint32_t *slots, size_t count,
-                         int64_t deadline_ns)
+                         int64_t deadline_ns, struct telemetry_result *out)
 {
-    struct telemetry_result result = {.lost = count, .text = "out of memory"};
     struct telemetry_exporter *exporter = batch->options.exporter;
+    *out = (struct telemetry_result){.lost = count, .text = "out of memory"};
     if (gather_spans(&batch->gather, slots, count) == 0) {
-        result = (struct telemetry_result){0};
-        exporter->spans(exporter, batch->gather.spans, count, deadline_ns, &result);
+        *out = (struct telemetry_result){0};
+        exporter->spans(exporter, batch->gather.spans, count, deadline_ns, out);
     }
-    account(batch, &result, count);
     span_slots_give(slots, count);
-    tell(batch, &result, false);
+}
+
+/* Once it is abandoned all that was left has been counted as lost, and the log may be gone. */
+static void settle_locked(struct batch *batch, const struct telemetry_result *result, size_t count)
+{
+    if (batch->abandoned)
+        return;
+    account(batch, result, count);
+    tell(batch, result, false);
 }
 
 static int64_t export_deadline(const struct batch *batch)
@@ -172,24 +182,17 @@ static void wake_for(struct batch *batch, uint64_t place)
 
 static void push_simply(struct batch *batch, uint32_t slot)
 {
+    struct telemetry_result result;
     pthread_mutex_lock(&batch->lock);
     atomic_fetch_add(&batch->tail, 1);
-    export_slots(batch, &slot, 1, export_deadline(batch));
+    export_slots(batch, &slot, 1, export_deadline(batch), &result);
+    settle_locked(batch, &result, 1);
     pthread_mutex_unlock(&batch->lock);
 }
 
-void batch_push(struct batch *batch, uint32_t slot)
+static void push_to_queue(struct batch *batch, uint32_t slot)
 {
     uint64_t place;
-    if (atomic_load_explicit(&batch->closed, memory_order_relaxed)) {
-        atomic_fetch_add(&batch->late, 1);
-        span_slots_give(&slot, 1);
-        return;
-    }
-    if (batch->options.simple) {
-        push_simply(batch, slot);
-        return;
-    }
     if (!claim(batch, &place)) {
         atomic_fetch_add_explicit(&batch->dropped, 1, memory_order_relaxed);
         span_slots_give(&slot, 1);
@@ -199,6 +202,28 @@ void batch_push(struct batch *batch, uint32_t slot)
     cell->slot = slot;
     atomic_store_explicit(&cell->turn, place + 1, memory_order_release);
     wake_for(batch, place);
+}
+
+batch_entry *batch_enter(struct batch *batch)
+{
+    batch_entry *entry = &batch->entries[telemetry_self.number % ENTRIES].inside;
+    atomic_fetch_add(entry, 1);
+    return entry;
+}
+
+/* It entered before it looks whether the batch is closed, which the shutdown does the other way
+ * round: who sees it open is seen. */
+void batch_push(struct batch *batch, batch_entry *entry, uint32_t slot)
+{
+    if (atomic_load(&batch->closed)) {
+        atomic_fetch_add(&batch->late, 1);
+        span_slots_give(&slot, 1);
+    } else if (batch->options.simple) {
+        push_simply(batch, slot);
+    } else {
+        push_to_queue(batch, slot);
+    }
+    atomic_fetch_sub_explicit(entry, 1, memory_order_release);
 }
 
 /* --- the thread ------------------------------------------------------------------------------ */
@@ -214,19 +239,23 @@ static bool is_wanted_locked(const struct batch *batch, uint64_t count, int64_t 
 static void work_locked(struct batch *batch)
 {
     int64_t closing_at = batch->closing_at;
-    bool given_up = batch->given_up;
+    bool thrown = batch->given_up || clock_real_now() >= closing_at;
+    struct telemetry_result result = {0};
     pthread_mutex_unlock(&batch->lock);
     size_t count = take(batch);
-    int64_t now = clock_real_now(), deadline = export_deadline(batch);
-    if (count == 0) {
+    int64_t deadline = export_deadline(batch);
+    if (count == 0)
         (void)sched_yield(); /* for who is about to put a slot there */
-    } else if (given_up || now >= closing_at) {
-        atomic_fetch_add(&batch->lost_at_end, count);
+    else if (thrown)
         span_slots_give(batch->taken, count);
-    } else {
-        export_slots(batch, batch->taken, count, deadline < closing_at ? deadline : closing_at);
-    }
+    else
+        export_slots(batch, batch->taken, count, deadline < closing_at ? deadline : closing_at,
+                     &result);
     pthread_mutex_lock(&batch->lock);
+    if (thrown && !batch->abandoned)
+        atomic_fetch_add(&batch->lost_at_end, count);
+    else if (count > 0)
+        settle_locked(batch, &result, count);
     batch->done = atomic_load_explicit(&batch->head, memory_order_relaxed);
     batch->due =
         waiting(batch) > 0 ? clock_after_ms(clock_real_now(), batch->options.delay_ms) : NEVER;
@@ -327,12 +356,38 @@ static int end_thread(struct batch *batch, int64_t deadline_ns)
     if (late)
         give_up_locked(batch);
     bool ended = batch->ended;
-    uint64_t left = atomic_load(&batch->tail) - batch->done;
+    if (!ended) {
+        atomic_store(&batch->abandoned, true);
+        atomic_fetch_add(&batch->lost_at_end, atomic_load(&batch->tail) - batch->done);
+    }
     pthread_mutex_unlock(&batch->lock);
-    if (ended && thread_join(batch->thread, NS_PER_S) == 0)
-        return late ? -ETIMEDOUT : 0;
+    batch->joined = ended && thread_join(batch->thread, NS_PER_S) == 0;
+    return !batch->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
+}
+
+/* Waits for all who have entered before. False: some have not left in time. */
+static bool await_entered(struct batch *batch, int64_t deadline_ns)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        while (atomic_load_explicit(&batch->entries[i].inside, memory_order_acquire) > 0) {
+            if (clock_real_now() >= deadline_ns)
+                return false;
+            (void)sched_yield(); /* moments; without a queue, as long as an export */
+        }
+    return true;
+}
+
+/* Without a queue, who has entered exports. */
+static int end_simply(struct batch *batch, int64_t deadline_ns)
+{
+    struct telemetry_exporter *exporter = batch->options.exporter;
+    if (await_entered(batch, deadline_ns))
+        return 0;
+    if (exporter->interrupt != NULL)
+        exporter->interrupt(exporter);
+    if (await_entered(batch, clock_real_now() + LAST_WORDS))
+        return -ETIMEDOUT;
     atomic_store(&batch->abandoned, true);
-    atomic_fetch_add(&batch->lost_at_end, left);
     return -EBUSY;
 }
 
@@ -340,7 +395,10 @@ int batch_shutdown(struct batch *batch, int64_t deadline_ns)
 {
     uint64_t lost = lost_by_export(batch);
     atomic_store(&batch->closed, true);
-    int rc = batch->options.simple ? 0 : end_thread(batch, deadline_ns);
+    if (!batch->options.simple)
+        (void)await_entered(batch, deadline_ns);
+    int rc =
+        batch->options.simple ? end_simply(batch, deadline_ns) : end_thread(batch, deadline_ns);
     tell(batch, NULL, true);
     return rc == 0 && lost_by_export(batch) != lost ? -EIO : rc;
 }
@@ -349,10 +407,9 @@ struct batch *batch_free(struct batch *batch)
 {
     if (batch == NULL)
         return NULL;
-    if (atomic_load(&batch->abandoned) || (!batch->ended && !batch->options.simple))
+    if (atomic_load(&batch->abandoned) || (!batch->joined && !batch->options.simple))
         return batch;
-    for (size_t count; !batch->options.simple && (count = take(batch)) > 0;) /* pushed beside it */
-        span_slots_give(batch->taken, count);
+    (void)await_entered(batch, NEVER);
     batch->options.exporter->free(batch->options.exporter);
     gather_free(&batch->gather);
     (void)pthread_cond_destroy(&batch->wake);

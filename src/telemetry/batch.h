@@ -16,6 +16,7 @@
 #include "telemetry/span_slots.h"
 
 struct batch;
+typedef _Atomic uint32_t batch_entry;
 
 struct batch_options {
     struct telemetry_exporter
@@ -36,8 +37,12 @@ struct batch_stats {
 /* 0, -EINVAL, -ENOMEM, -EAGAIN. */
 int batch_new(struct batch **out, const struct batch_options *options, srun_err *err);
 
-/* Takes a slot that is retired. Threads: any. */
-void batch_push(struct batch *batch, uint32_t slot);
+/* A push is announced while its slot is still held: from there on, until the push has returned, the
+ * batch is not freed. Threads: any. */
+batch_entry *batch_enter(struct batch *batch);
+
+/* Takes a slot that is retired. */
+void batch_push(struct batch *batch, batch_entry *entry, uint32_t slot);
 
 /* Waits until what was pushed before has been exported: 0, -EIO when some of it was lost,
  * -ETIMEDOUT at a monotonic deadline. Threads: any. */
@@ -47,8 +52,8 @@ int batch_flush(struct batch *batch, int64_t deadline_ns);
  * its call, and batch_free leaves both as they are. Once. */
 int batch_shutdown(struct batch *batch, int64_t deadline_ns);
 
-/* After the shutdown, when nobody pushes any more. NULL; or itself, left as it is, when the
- * exporter has not returned. Takes NULL. */
+/* After the shutdown, when nobody enters any more; waits for those who have. NULL; or itself, left
+ * as it is, when the exporter has not returned. Takes NULL. */
 struct batch *batch_free(struct batch *batch);
 
 void batch_stats(struct batch *batch, struct batch_stats *out);

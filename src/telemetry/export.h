@@ -144,7 +144,8 @@ struct telemetry_exporter {
                     size_t count, int64_t deadline_ns, struct telemetry_result *out);
     void (*logs)(struct telemetry_exporter *exporter, const struct telemetry_log *logs,
                  size_t count, int64_t deadline_ns, struct telemetry_result *out);
-    /* From any thread: the call in flight is to end at once, its batch is lost. */
+    /* From any thread: the call in flight is to end at once, its batch is lost. Without one it
+     * does nothing. */
     void (*interrupt)(struct telemetry_exporter *exporter);
     void (*free)(struct telemetry_exporter *exporter);
 };

@@ -45,6 +45,7 @@ struct exporter {
     uint32_t chance;
     int64_t not_before_ns; /* the receiver wants no request before */
     atomic_bool interrupted;
+    bool busy;            /* a call is in flight. Under the lock */
     pthread_mutex_t lock; /* with woken: the pause between two attempts */
     pthread_cond_t woken;
 };
@@ -234,6 +235,14 @@ static void send_batch(struct exporter *exporter, const struct batch *batch, int
     }
 }
 
+static void set_busy(struct exporter *exporter, bool busy)
+{
+    pthread_mutex_lock(&exporter->lock);
+    exporter->busy = busy;
+    atomic_store(&exporter->interrupted, false);
+    pthread_mutex_unlock(&exporter->lock);
+}
+
 static void export_batch(struct telemetry_exporter *face, const struct batch *batch,
                          int64_t deadline_ns, struct telemetry_result *out)
 {
@@ -245,10 +254,11 @@ static void export_batch(struct telemetry_exporter *face, const struct batch *ba
         return;
     }
     int64_t own = sum(clock_real_now(), exporter->timeout_ns);
+    set_busy(exporter, true);
     send_batch(exporter, batch, own < deadline_ns ? own : deadline_ns, out);
     if (exporter->body.capacity > KEPT_MAX)
         buf_free(&exporter->body);
-    atomic_store(&exporter->interrupted, false);
+    set_busy(exporter, false);
 }
 
 static size_t weigh_one(const void *item)
@@ -310,10 +320,12 @@ static void interrupt(struct telemetry_exporter *face)
     if (!is_ours(exporter))
         return;
     pthread_mutex_lock(&exporter->lock);
-    atomic_store(&exporter->interrupted, true);
-    pthread_cond_broadcast(&exporter->woken);
+    if (exporter->busy) {
+        atomic_store(&exporter->interrupted, true);
+        pthread_cond_broadcast(&exporter->woken);
+        exporter->transport->wake(exporter->transport);
+    }
     pthread_mutex_unlock(&exporter->lock);
-    exporter->transport->wake(exporter->transport);
 }
 
 static void destroy(struct telemetry_exporter *face)

@@ -6,9 +6,8 @@
  *
  * Counted are spans, log records and, of metrics, points. A receiver that asks to be left alone is
  * left alone: calls before that time lose their batch at once, unless they may wait for so long.
- * interrupt ends the call in flight; when there is none, the next one. After fork without exec the
- * child's calls lose their batch and touch nothing.
- * Threads: interrupt any; the rest one at a time.
+ * interrupt ends the call in flight, if there is one. After fork without exec the child's calls
+ * lose their batch and touch nothing. Threads: interrupt any; the rest one at a time.
  */
 #ifndef TELEMETRY_EXPORTER_H
 #define TELEMETRY_EXPORTER_H

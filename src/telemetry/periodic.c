@@ -179,10 +179,9 @@ static void settle_flight(struct telemetry_periodic *periodic, int64_t deadline_
     while (periodic->exporting && periodic->stats.exports == exports &&
            thread_cond_wait_until(&periodic->changed, &periodic->lock, half))
         ;
-    bool hangs = periodic->exporting && periodic->stats.exports == exports;
+    if (periodic->exporting && periodic->stats.exports == exports)
+        interrupt(periodic); /* under the lock: the next export has not begun */
     pthread_mutex_unlock(&periodic->lock);
-    if (hangs)
-        interrupt(periodic);
 }
 
 static int end(struct telemetry_periodic *periodic, int64_t deadline_ns)

@@ -252,8 +252,9 @@ void srun_span_end_at(const srun_span *span, int64_t unix_ns)
     struct traces *traces = slot->traces;
     uint32_t index = slot->index;
     slot->end_ns = unix_ns != 0 ? unix_ns : now_in(slot);
+    batch_entry *entry = batch_enter(traces->batch);
     slot_retire(slot);
-    batch_push(traces->batch, index);
+    batch_push(traces->batch, entry, index);
 }
 
 void srun_span_end(const srun_span *span)

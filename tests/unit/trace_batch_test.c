@@ -212,6 +212,55 @@ START_TEST(accounts_for_each_of_100000_spans_of_8_threads)
     }
 END_TEST
 
+enum { HELD = 32, ENDERS = 4 };
+static pthread_barrier_t together;
+
+static void *end_held(void *arg)
+{
+    srun_span *spans = arg;
+    for (int i = 0; i < HELD; i++)
+        spans[i] = srun_span_start(tracer, "s", NULL);
+    (void)pthread_barrier_wait(&together); /* all have begun */
+    (void)pthread_barrier_wait(&together);
+    for (int i = 0; i < HELD; i++)
+        srun_span_end(&spans[i]);
+    return NULL;
+}
+
+static void end_beside_the_end(bool simple, bool free_at_once)
+{
+    static srun_span spans[ENDERS][HELD];
+    pthread_t threads[ENDERS];
+    struct traces_options options = slow();
+    options.simple = simple;
+    open_with(&options);
+    ck_assert_int_eq(pthread_barrier_init(&together, NULL, ENDERS + 1), 0);
+    for (int i = 0; i < ENDERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, end_held, spans[i]), 0);
+    (void)pthread_barrier_wait(&together);
+    (void)pthread_barrier_wait(&together);
+    if (free_at_once)
+        close_all();
+    else
+        (void)traces_shutdown(traces, soon(10000));
+    for (int i = 0; i < ENDERS; i++)
+        (void)pthread_join(threads[i], NULL);
+    (void)pthread_barrier_destroy(&together);
+    if (free_at_once)
+        return;
+    struct srun_trace_stats is = stats();
+    ck_assert_uint_eq(is.sampled, HELD * ENDERS);
+    assert_accounted(&is);
+    close_all();
+}
+
+START_TEST(lets_spans_end_beside_the_end_of_it_all)
+    {
+        for (int i = 0; i < 100; i++)
+            end_beside_the_end(i % 4 == 3, i % 2 == 1);
+    }
+END_TEST
+
 START_TEST(tells_what_a_flush_lost)
     {
         struct traces_options options = slow();
@@ -451,14 +500,14 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("trace_batch", exports_a_full_batch_at_once, exports_fewer_when_they_are_due,
-                   drops_the_newest_when_the_queue_is_full, records_no_more_than_there_are_slots,
-                   has_in_a_flush_what_ended_before_it, flushes_while_others_end_spans,
-                   accounts_for_each_of_100000_spans_of_8_threads, tells_what_a_flush_lost,
-                   keeps_the_deadline_of_a_flush, keeps_the_deadline_of_an_export,
-                   exports_what_is_left_at_the_end, may_end_without_a_deadline,
-                   keeps_the_deadline_of_the_end, leaves_an_exporter_that_is_stuck,
-                   exports_each_span_as_it_ends_when_told_so, records_nothing_in_a_forked_child,
-                   works_anew_in_a_forked_child, never_gives_parent_and_child_the_same_id,
-                   gives_back_the_slots_of_threads_that_end);
+    return HARNESS(
+        "trace_batch", exports_a_full_batch_at_once, exports_fewer_when_they_are_due,
+        drops_the_newest_when_the_queue_is_full, records_no_more_than_there_are_slots,
+        has_in_a_flush_what_ended_before_it, flushes_while_others_end_spans,
+        accounts_for_each_of_100000_spans_of_8_threads, lets_spans_end_beside_the_end_of_it_all,
+        tells_what_a_flush_lost, keeps_the_deadline_of_a_flush, keeps_the_deadline_of_an_export,
+        exports_what_is_left_at_the_end, may_end_without_a_deadline, keeps_the_deadline_of_the_end,
+        leaves_an_exporter_that_is_stuck, exports_each_span_as_it_ends_when_told_so,
+        records_nothing_in_a_forked_child, works_anew_in_a_forked_child,
+        never_gives_parent_and_child_the_same_id, gives_back_the_slots_of_threads_that_end);
 }
