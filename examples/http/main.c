@@ -23,6 +23,12 @@ static int set_address(void *user, const char *value, srun_err *err)
     return srun_listen_check(server->address, err);
 }
 
+static int set_upstream(void *user, const char *value, srun_err *err)
+{
+    struct server *server = user;
+    return upstream_set(&server->upstream, value, err);
+}
+
 static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
 {
     int rc = set_address(&app->server, "127.0.0.1:8080", err);
@@ -32,6 +38,11 @@ static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
     rc = srun_flag_custom(runner, "http.address", "IP:PORT", set_address, &app->server,
                           "where to listen, port 0: a free one; or unix:///PATH [127.0.0.1:8080]",
                           err);
+    if (rc < 0)
+        return rc;
+
+    rc = srun_flag_custom(runner, "http.upstream", "URL", set_upstream, &app->server,
+                          "where to ask for items that are not here: http://HOST:PORT [none]", err);
     if (rc < 0)
         return rc;
 

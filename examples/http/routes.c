@@ -83,16 +83,8 @@ static enum MHD_Result root(struct request *request)
     return answer(request, MHD_HTTP_OK, json(text));
 }
 
-static enum MHD_Result item_get(struct request *request)
+static enum MHD_Result answer_value(struct request *request, void *value, size_t size)
 {
-    void *value = NULL;
-    size_t size = 0;
-    int rc = store_get(request->server->store, request->rest, &value, &size);
-    if (rc == -ENOENT)
-        return answer_error(request, MHD_HTTP_NOT_FOUND, "no such item");
-    if (rc < 0)
-        return answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, srun_strerror(rc));
-
     struct MHD_Response *response =
         MHD_create_response_from_buffer(size, value, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
@@ -101,6 +93,43 @@ static enum MHD_Result item_get(struct request *request)
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
     return answer(request, MHD_HTTP_OK, response);
+}
+
+/* What is not here may be there. The current span is the request's, so the call is a part of it. */
+static enum MHD_Result item_ask(struct request *request)
+{
+    struct server *server = request->server;
+    char path[sizeof "/items/" + STORE_ID_MAX];
+    char *value = NULL;
+    size_t size = 0;
+    srun_err err = {0};
+    snprintf(path, sizeof path, "/items/%s", request->rest);
+    int status = upstream_get(&server->upstream, srun_context_tracer(server->ctx), path,
+                              STORE_VALUE_MAX, &value, &size, &err);
+    if (status == MHD_HTTP_OK)
+        return answer_value(request, value, size);
+    free(value);
+    if (status == MHD_HTTP_NOT_FOUND)
+        return answer_error(request, MHD_HTTP_NOT_FOUND, "no such item");
+    SRUN_WARN(server->log, "upstream", SRUN_STR("path", path), SRUN_INT("status", status),
+              SRUN_STR("error", err.text));
+    return answer_error(request,
+                        status == -ETIMEDOUT ? MHD_HTTP_GATEWAY_TIMEOUT : MHD_HTTP_BAD_GATEWAY,
+                        "the upstream does not answer as it should");
+}
+
+static enum MHD_Result item_get(struct request *request)
+{
+    void *value = NULL;
+    size_t size = 0;
+    int rc = store_get(request->server->store, request->rest, &value, &size);
+    if (rc == -ENOENT && request->server->upstream.url[0] != '\0')
+        return item_ask(request);
+    if (rc == -ENOENT)
+        return answer_error(request, MHD_HTTP_NOT_FOUND, "no such item");
+    if (rc < 0)
+        return answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, srun_strerror(rc));
+    return answer_value(request, value, size);
 }
 
 static enum MHD_Result item_put(struct request *request)

@@ -8,6 +8,7 @@
 
 #include "store.h"
 #include "traffic.h"
+#include "upstream.h"
 
 #include <srun/srun.h>
 
@@ -15,10 +16,12 @@
 
 struct MHD_Daemon;
 
-/* Set address, linger_ms and store before the service starts; the rest is the server's. */
+/* Set address, linger_ms, upstream and store before the service starts; the rest is the server's.
+ */
 struct server {
     char address[SERVER_ADDRESS_MAX]; /* as srun_listen takes it */
     int64_t linger_ms;
+    struct upstream upstream;
     struct store *store;
 
     srun_context *ctx; /* of the service */

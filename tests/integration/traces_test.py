@@ -128,9 +128,9 @@ class Receiver:
         self.thread.join()
 
 
-def serve(folder, receiver, **more):
-    return Process([program("http"), "--http.address=tcp://127.0.0.1:0"], folder,
-                   env=receiver.environment(**more))
+def serve(folder, receiver, *flags, **more):
+    return Process([program("http"), "--http.address=tcp://127.0.0.1:0", *flags], folder,
+                   env=receiver.environment(no_proxy="127.0.0.1", **more))
 
 
 def start(server):
@@ -162,6 +162,43 @@ def a_request_is_a_span_in_the_trace_of_its_sender(folder):
         request(address, "GET", "/")
         equal(receiver.named("GET /")[0]["parent"], "", "a trace of its own")
         stop(server)
+
+
+@SUITE.test
+def a_call_to_an_upstream_carries_the_trace_on(folder):
+    with Receiver() as receiver, serve(folder, receiver, OTEL_SERVICE_NAME="behind") as behind:
+        url = "http://" + start(behind)
+        with serve(folder, receiver, f"--http.upstream={url}/", OTEL_SERVICE_NAME="front") as front:
+            address = start(front)
+            equal(request("127.0.0.1:" + url.rpartition(":")[2], "PUT", "/items/a", b"good day").status, 201, "PUT")
+            headers = {"traceparent": PARENT, "baggage": "user=7", "tracestate": "other=1"}
+            answer = request(address, "GET", "/items/a", headers=headers)
+            equal((answer.status, answer.body), (200, b"good day"), "from the upstream")
+            equal(request(address, "GET", "/items/b").status, 404, "neither has it")
+            mine = PARENT.split("-")[1]
+
+            def one(service, kind):
+                return receiver.find(lambda span: span["trace"] == mine and span["kind"] == kind
+                                     and span["resource"]["service.name"] == service, f"of {service}")[0]
+            came, call, served = one("front", 2), one("front", 3), one("behind", 2)
+            equal([call["parent"], served["parent"]], [came["id"], call["id"]], "parents")
+            equal(call["attributes"],
+                  {"http.request.method": "GET", "url.full": f"{url}/items/a", "server.address": "127.0.0.1",
+                   "server.port": int(url.rpartition(":")[2]), "http.response.status_code": 200}, "attributes")
+            stop(front)
+        stop(behind)
+
+
+@SUITE.test
+def an_upstream_that_fails_is_an_error_of_the_call(folder):
+    with Receiver() as receiver, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        flag = f"--http.upstream=http://127.0.0.1:{nobody.getsockname()[1]}"
+        with serve(folder, receiver, flag) as front:
+            equal(request(start(front), "GET", "/items/a").status, 502, "status")
+            call = receiver.find(lambda span: span["kind"] == 3, "of the call")[0]
+            equal(call["status"], 2, "an error")
+            stop(front)
 
 
 @SUITE.test

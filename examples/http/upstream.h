@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Another such server, which is asked for what the store does not have. The call is a span of its
+ * own in the trace of the request, and carries its context on. Threads: any; it blocks.
+ */
+#ifndef UPSTREAM_H
+#define UPSTREAM_H
+
+#include <srun/srun.h>
+
+#define UPSTREAM_URL_MAX 256
+
+struct upstream {
+    char url[UPSTREAM_URL_MAX]; /* without a slash at its end; "": there is none */
+    char host[UPSTREAM_URL_MAX];
+    int64_t port;
+};
+
+/* http://HOST[:PORT], or https. -EINVAL. */
+int upstream_set(struct upstream *upstream, const char *url, srun_err *err);
+
+/* GET <url><path>. The status that it answers, with a body that the caller frees; -ETIMEDOUT,
+ * -EFBIG (it exceeds max), -ENOMEM, -EPROTO, and what it says is in err. */
+int upstream_get(const struct upstream *upstream, srun_tracer *tracer, const char *path, size_t max,
+                 char **body, size_t *size, srun_err *err);
+
+#endif
