@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "exporting.h"
 
+#include "base/clock.h"
+#include "base/duration.h"
 #include "runner.h"
 #include "telemetry/otlpenv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LAST_MOMENT (200 * NS_PER_MS)
 
 static const char *get_variable(void *arg, const char *name)
 {
@@ -83,4 +87,15 @@ int exporting_open(srun_runner *runner, const struct exporting *what, srun_expor
     rc = rc < 0 ? srun_fail(err, rc, "out of memory") : open_with(runner, what, &env, out, err);
     otlpenv_free(&env);
     return rc;
+}
+
+int64_t exporting_last_until(const srun_runner *runner, int64_t begun_ns)
+{
+    int64_t left = LAST_EXPORTS_MS * NS_PER_MS - runner->last_exports_ns;
+    return begun_ns + (left > LAST_MOMENT ? left : LAST_MOMENT);
+}
+
+void exporting_last_used(srun_runner *runner, int64_t begun_ns)
+{
+    runner->last_exports_ns += clock_real_now() - begun_ns;
 }

@@ -11,6 +11,8 @@
 
 #include <srun/runner.h>
 
+#define LAST_EXPORTS_MS 2000 /* for what is left to send at the end, of all kinds together */
+
 /* What is configured for one kind of telemetry; the fields lie in the runner's configuration. */
 struct exporting {
     enum telemetry_signal signal;
@@ -32,5 +34,11 @@ srun_exporter exporting_choose(const srun_runner *runner, const struct exporting
  * the code, the file or SRUN_* is none; other errors: of telemetry_exporter_open. */
 int exporting_open(srun_runner *runner, const struct exporting *what, srun_exporter wanted,
                    struct telemetry_exporter **out, srun_err *err);
+
+/* Until when a kind whose turn it is may take: what is left of LAST_EXPORTS_MS, or, when nothing
+ * is, a moment, which is enough for a receiver that works. Then the time since `begun` is used up.
+ */
+int64_t exporting_last_until(const srun_runner *runner, int64_t begun_ns);
+void exporting_last_used(srun_runner *runner, int64_t begun_ns);
 
 #endif

@@ -23,8 +23,9 @@ static void leave_if_stuck(srun_runner *runner)
     if (stuck == 0)
         return;
     int code = srun_runner_exit_code(runner);
-    pushing_finish(runner);
+    (void)pushing_close(runner);
     tracing_finish(runner);
+    pushing_finish(runner);
     SRUN_ERROR(runner->log, "leaving with stuck threads", SRUN_UINT("stuck", stuck),
                SRUN_INT("exit_code", code));
     _exit(code);

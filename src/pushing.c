@@ -48,14 +48,24 @@ int pushing_start(srun_runner *runner, srun_err *err)
     return 0;
 }
 
+bool pushing_close(srun_runner *runner)
+{
+    if (runner->periodic == NULL)
+        return true;
+    int64_t begun = clock_real_now();
+    int rc = telemetry_periodic_close(runner->periodic, exporting_last_until(runner, begun));
+    exporting_last_used(runner, begun);
+    return rc == 0;
+}
+
 void pushing_finish(srun_runner *runner)
 {
     struct telemetry_periodic_stats stats;
     if (runner->periodic == NULL)
         return;
     int64_t begun = clock_real_now();
-    int rc = telemetry_periodic_shutdown(runner->periodic, clock_after_ms(begun, LAST_EXPORTS_MS));
-    runner->last_exports_ms = (clock_real_now() - begun) / NS_PER_MS;
+    int rc = telemetry_periodic_shutdown(runner->periodic, exporting_last_until(runner, begun));
+    exporting_last_used(runner, begun);
     telemetry_periodic_stats(runner->periodic, &stats);
     SRUN_LOG_AT_(runner->log, rc < 0 ? SRUN_LEVEL_WARN : SRUN_LEVEL_DEBUG, "metrics have ended",
                  SRUN_CODE("result", rc), SRUN_UINT("points", stats.points),

@@ -157,24 +157,35 @@ static void free_services(srun_runner *runner)
     free(runner->services);
 }
 
+/* False: an exporter has not returned, and uses what is here. */
+static bool finish_exports(srun_runner *runner)
+{
+    tracing_finish(runner);
+    pushing_finish(runner);
+    return runner->periodic == NULL;
+}
+
+/* As it is, on purpose: some thread may still use it. */
+static srun_runner *leave(srun_runner *runner)
+{
+    (void)finish_exports(runner);
+    return NULL;
+}
+
 srun_runner *srun_runner_free(srun_runner *runner)
 {
     if (runner == NULL || forked_since(runner->birth))
         return NULL;
     int phase = atomic_load(&runner->phase);
     ENSURE(phase == RUNNER_ASSEMBLING || phase == RUNNER_FINISHED);
-    pushing_finish(runner); /* before those are gone whom callbacks ask */
+    bool asks = !pushing_close(runner); /* before those are gone whom callbacks ask */
     if (runner->stuck > 0)
-        tracing_finish(runner);
-    if (runner->stuck > 0)
-        return NULL; /* some thread may still use it: left as it is, on purpose */
+        return leave(runner);
     runner->pool = pool_free(runner->pool, LAST_WORDS);
     runner->checkup.pool = pool_free(runner->checkup.pool, LAST_WORDS);
-    if (runner->pool != NULL || runner->checkup.pool != NULL || runner->periodic != NULL ||
-        !telemetry_meters_settle(runner->meters)) {
-        tracing_finish(runner);
-        return NULL;
-    }
+    if (runner->pool != NULL || runner->checkup.pool != NULL || asks ||
+        !telemetry_meters_settle(runner->meters))
+        return leave(runner);
 
     if (runner->listeners.lost > 0)
         SRUN_WARN(runner->log, "a listener was too slow",
@@ -184,7 +195,8 @@ srun_runner *srun_runner_free(srun_runner *runner)
     free_services(runner);
     port_free(runner);
     runner->instruments = instruments_free(runner->instruments);
-    tracing_finish(runner);
+    if (!finish_exports(runner))
+        return NULL;
     tracing_free(runner);
     if (runner->holds_stack)
         stack_release();

@@ -27,8 +27,6 @@
 
 #include <srun/runner.h>
 
-#define LAST_EXPORTS_MS 2000 /* for what is left to send at the end, of all kinds together */
-
 enum runner_phase { RUNNER_ASSEMBLING, RUNNER_STARTED, RUNNER_LEAVING, RUNNER_FINISHED };
 
 /* What the poller watches. */
@@ -83,7 +81,7 @@ struct srun_runner {
     struct telemetry_meters *meters;
     struct instruments *instruments;     /* NULL before the start */
     struct telemetry_periodic *periodic; /* NULL: metrics are not sent */
-    int64_t last_exports_ms;             /* of LAST_EXPORTS_MS, used up */
+    int64_t last_exports_ns;             /* of LAST_EXPORTS_MS, used up */
     int poller, timer;
     int64_t armed_at; /* what the timer is set to */
     bool testing;     /* driven by srun/testing.h: never leaves by _exit */

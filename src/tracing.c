@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LEAST_FINISH_MS 200 /* for who has something to send to a receiver that works */
-
 static struct tracing *of(srun_runner *runner)
 {
     return &runner->tracing;
@@ -193,10 +191,9 @@ void tracing_finish(srun_runner *runner)
     srun_span_end(&tracing->start);
     srun_span_end(&tracing->stop);
     srun_span_end(&tracing->upgrade);
-    int64_t left = LAST_EXPORTS_MS - runner->last_exports_ms;
-    if (left < LEAST_FINISH_MS)
-        left = LEAST_FINISH_MS;
-    int rc = traces_shutdown(tracing->traces, clock_after_ms(clock_real_now(), left));
+    int64_t begun = clock_real_now();
+    int rc = traces_shutdown(tracing->traces, exporting_last_until(runner, begun));
+    exporting_last_used(runner, begun);
     struct srun_trace_stats stats;
     traces_stats(tracing->traces, &stats);
     SRUN_LOG_AT_(runner->log, rc < 0 ? SRUN_LEVEL_WARN : SRUN_LEVEL_DEBUG, "traces have ended",

@@ -32,9 +32,10 @@ struct telemetry_periodic {
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    uint64_t asked, served; /* tickets */
-    int64_t deadline;       /* of the one that asked last */
-    bool closing, exporting, ended, joined, failing;
+    uint64_t asked, served;  /* tickets */
+    int64_t deadline;        /* of the one that asked last */
+    bool closing, collected; /* collected: for the last export */
+    bool exporting, ended, finished, joined, failing;
     int code; /* of the last export */
     struct telemetry_periodic_stats stats;
 };
@@ -78,12 +79,22 @@ static void note(struct telemetry_periodic *periodic, size_t points,
     tell(periodic, changed, result);
 }
 
+static void set_collected(struct telemetry_periodic *periodic)
+{
+    pthread_mutex_lock(&periodic->lock);
+    periodic->collected = true;
+    pthread_cond_broadcast(&periodic->changed);
+    pthread_mutex_unlock(&periodic->lock);
+}
+
 /* Without metrics nothing is sent, which is a success. */
-static void export_all(struct telemetry_periodic *periodic, int64_t deadline_ns)
+static void export_all(struct telemetry_periodic *periodic, int64_t deadline_ns, bool last)
 {
     const struct telemetry_metric *metrics = NULL;
     struct telemetry_result result = {0};
     size_t count = telemetry_collect(periodic->reader, deadline_ns, &metrics);
+    if (last)
+        set_collected(periodic);
     if (metrics == NULL) {
         result.code = -ETIMEDOUT;
         (void)snprintf(result.text, sizeof result.text, "nothing could be collected in time");
@@ -119,7 +130,7 @@ static void *work(void *arg)
         last = periodic->closing;
         periodic->exporting = true;
         pthread_mutex_unlock(&periodic->lock);
-        export_all(periodic, deadline);
+        export_all(periodic, deadline, last);
         int64_t now = clock_real_now();
         if (now >= next) /* a slow export delays the next one, and does not let them pile up */
             next = now + periodic->interval_ns - (now - next) % periodic->interval_ns;
@@ -201,23 +212,36 @@ static int end(struct telemetry_periodic *periodic, int64_t deadline_ns)
     return code;
 }
 
-int telemetry_periodic_shutdown(struct telemetry_periodic *periodic, int64_t deadline_ns)
+int telemetry_periodic_close(struct telemetry_periodic *periodic, int64_t deadline_ns)
 {
     if (periodic == NULL || getpid() != periodic->pid)
         return 0;
     pthread_mutex_lock(&periodic->lock);
-    bool first = !periodic->closing, flies = periodic->exporting;
-    if (first) {
+    bool flies = !periodic->closing && periodic->exporting;
+    if (!periodic->closing) {
         periodic->asked++;
         periodic->deadline = deadline_ns;
         periodic->closing = true;
     }
     pthread_cond_broadcast(&periodic->changed);
     pthread_mutex_unlock(&periodic->lock);
-    if (!first)
-        return 0;
     if (flies)
         settle_flight(periodic, deadline_ns);
+    pthread_mutex_lock(&periodic->lock);
+    while (!periodic->collected &&
+           thread_cond_wait_until(&periodic->changed, &periodic->lock, deadline_ns))
+        ;
+    bool collected = periodic->collected;
+    pthread_mutex_unlock(&periodic->lock);
+    return collected ? 0 : -ETIMEDOUT;
+}
+
+int telemetry_periodic_shutdown(struct telemetry_periodic *periodic, int64_t deadline_ns)
+{
+    if (periodic == NULL || getpid() != periodic->pid || periodic->finished)
+        return 0;
+    periodic->finished = true;
+    (void)telemetry_periodic_close(periodic, deadline_ns);
     return end(periodic, deadline_ns);
 }
 

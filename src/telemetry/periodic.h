@@ -27,8 +27,13 @@ int telemetry_periodic_open(struct telemetry_periodic **out, struct telemetry_me
  * export answered; -ECANCELED after the shutdown. */
 int telemetry_periodic_flush(struct telemetry_periodic *periodic, int64_t deadline_ns);
 
-/* The last export, then the thread ends. A call that is in flight is given half of the time. 0, or
- * as flush; once: later calls answer 0 at once. */
+/* Begins the last export, which is to end by the deadline, and returns when its values have been
+ * collected: no callback runs any more. A call that is in flight is given half of the time. 0, or
+ * -ETIMEDOUT. Later calls do the waiting alone. */
+int telemetry_periodic_close(struct telemetry_periodic *periodic, int64_t deadline_ns);
+
+/* The same, and waits until the export and the thread have ended. 0, or as flush; once: later calls
+ * answer 0 at once. */
 int telemetry_periodic_shutdown(struct telemetry_periodic *periodic, int64_t deadline_ns);
 
 /* After the shutdown, and before the meters. NULL; or itself, left as it is, when the exporter has

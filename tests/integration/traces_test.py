@@ -73,8 +73,10 @@ def spans_of(body):
 
 
 class Receiver:
-    def __init__(self):
-        self.spans, self.changed = [], threading.Condition()
+    """delay: seconds that it takes for an answer."""
+
+    def __init__(self, delay=0.0):
+        self.spans, self.changed, self.ending = [], threading.Condition(), threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -82,6 +84,7 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.ending.wait(delay)
                 with outer.changed:
                     outer.spans += spans_of(body)
                     outer.changed.notify_all()
@@ -123,6 +126,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_):
+        self.ending.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -142,6 +146,11 @@ def start(server):
 def stop(server):
     server.signal(signal.SIGTERM)
     equal(server.finish(), 0, "exit code")
+
+
+def ended(server, message):
+    """The record that says so."""
+    return next(record for record in server.records if record["msg"] == message)
 
 
 # --- tests ----------------------------------------------------------------------------------------
@@ -256,8 +265,20 @@ def receivers_that_say_nothing_hold_the_end_up_once(folder):
             stop(server)
             check(time.monotonic() - before < (15 if SANITIZE else 3.5), "two seconds for both kinds")
             for message in ("traces have ended", "metrics have ended"):
-                told = next(record for record in server.records if record["msg"] == message)
-                check(int(told["lost"]) > 0, f"{told}")
+                check(int(ended(server, message)["lost"]) > 0, message)
+
+
+@SUITE.test
+def a_receiver_that_hangs_takes_no_time_from_another(folder):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent, Receiver(delay=0.5) as slow:
+        env = slow.environment(OTEL_BSP_SCHEDULE_DELAY="3600000", SRUN_LOG_LEVEL="debug",
+                               SRUN_OTEL_METRIC_EXPORTER="http",
+                               SRUN_OTEL_METRIC_EXPORTER_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with Process([program("http"), "--http.address=tcp://127.0.0.1:0"], folder, env=env) as server:
+            start(server)
+            stop(server)
+            equal(ended(server, "traces have ended")["lost"], "0", "lost spans")
+            check(int(ended(server, "metrics have ended")["lost"]) > 0, "lost points")
 
 
 if __name__ == "__main__":

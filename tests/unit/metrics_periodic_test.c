@@ -210,6 +210,25 @@ START_TEST(a_flush_and_the_end_keep_their_deadline)
     }
 END_TEST
 
+START_TEST(the_end_collects_first_and_sends_beside_what_follows)
+    {
+        struct pushing p;
+        pushing_open(&p, 0, false);
+        p.kept.hangs = true;
+        int64_t until = clock_real_now() + 30 * NS_PER_S;
+        ck_assert_int_eq(telemetry_periodic_close(p.periodic, until), 0);
+        while (sem_wait(&p.kept.entered) < 0) /* it is being sent */
+            ;
+        ck_assert_int_eq(telemetry_periodic_close(p.periodic, until), 0);
+        ck_assert_int_eq(telemetry_periodic_flush(p.periodic, until), -ECANCELED);
+        (void)sem_post(&p.kept.go);
+        ck_assert_int_eq(telemetry_periodic_shutdown(p.periodic, until), 0);
+        ck_assert_uint_eq(p.kept.calls, 1);
+        ck_assert(!p.kept.interrupted);
+        pushing_close(&p);
+    }
+END_TEST
+
 static bool has_ended(void *arg)
 {
     struct pushing *p = arg;
@@ -298,6 +317,7 @@ int main(void)
         "metrics_periodic", exports_on_the_interval_and_once_more_at_the_end,
         a_flush_has_what_came_before_it, differences_that_are_pushed_add_up,
         a_failure_is_told_once_until_it_works_again, a_flush_and_the_end_keep_their_deadline,
+        the_end_collects_first_and_sends_beside_what_follows,
         who_gave_up_waiting_does_not_spoil_the_next_export,
         what_could_not_be_collected_in_time_is_no_success, without_an_exporter_there_is_nothing);
 }
