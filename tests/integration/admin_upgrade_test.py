@@ -118,7 +118,7 @@ class Balancer(Process):
         stats = os.path.join(folder, "haproxy.sock")
         lines = ["global", f"    stats socket {stats} level admin", "    maxconn 512",
                  "defaults", "    mode http", "    timeout connect 2s", "    timeout client 30s",
-                 "    timeout server 30s", "    retries 2", "    option redispatch",
+                 "    timeout server 30s", "    timeout check 10s", "    retries 2", "    option redispatch",
                  "frontend front", f"    bind unix@{os.path.join(folder, 'front.sock')}",
                  "    default_backend back",
                  "backend back", "    option httpchk GET /ready",

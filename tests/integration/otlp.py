@@ -130,6 +130,15 @@ class Sender(Lines):
         self.wait_for(lambda _: len([one for one in self.lines if "attempts" in one]) >= self._count)
         return [line for line in self.lines if "attempts" in line][self._count - 1]
 
+    def interrupt(self):
+        """Ends the export that was begun last. Before it is in flight an interrupt does nothing, so
+        it is said again until there is a result."""
+        while len([one for one in list(self.lines) if "attempts" in one]) < self._count and not self.ended:
+            self.say("interrupt")
+            with self._more:
+                self._more.wait(0.01)
+        return self.result()
+
     def export(self, count, deadline_ms=10000):
         self.begin(count, deadline_ms)
         return self.result()

@@ -237,8 +237,7 @@ def an_interrupt_ends_a_call_wherever_it_is(folder):
                 with Sender(protocol, f"http://{address}") as sender:
                     sender.begin(5, 60000)
                     started = time.monotonic()
-                    sender.say("interrupt")
-                    result = sender.result()
+                    result = sender.interrupt()
                     check(time.monotonic() - started < (LATE + 500) / 1000, f"{result}")
                     equal((result["lost"], result["code"]), (5, -125), f"{result}")
                     # The next call is a new one.
