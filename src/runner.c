@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "fork.h"
 #include "instruments.h"
+#include "log/journal.h"
 #include "log/log.h"
 #include "port.h"
 #include "pushing.h"
@@ -234,6 +235,21 @@ struct flags *runner_flags(const srun_runner *runner)
     return runner->flags;
 }
 
+/* Before that, what little there is to say goes to the descriptor. */
+static void join_journal(srun_runner *runner)
+{
+    const struct srun_config *value = &runner->config.value;
+    const char *path = value->log.journal;
+    srun_err why = {0};
+    if (path == NULL &&
+        journal_is_behind(value->log.fd_plus_one - 1, secure_getenv("JOURNAL_STREAM")))
+        path = JOURNAL_SOCKET;
+    if (path == NULL || strcmp(path, "none") == 0)
+        return;
+    if (log_join_journal(runner->log, path, value->name, &why) < 0)
+        SRUN_WARN(runner->log, "the journal gets lines, not entries", SRUN_STR("why", why.text));
+}
+
 static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
 {
     const struct srun_config *value = &runner->config.value;
@@ -246,6 +262,7 @@ static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
     if (rc < 0)
         return rc;
     log_configure(runner->log, value->log.format, value->log.level);
+    join_journal(runner);
     if (value->upgrade.anchor != 0 && runner->succession.anchor.pid == 0)
         SRUN_WARN(runner->log, "there is no anchor",
                   SRUN_STR("hint", "srun_main makes it, told by the program or by SRUN_ANCHOR"));

@@ -60,7 +60,10 @@ struct srun_config {
         int level;              /* an srun_level [SRUN_LEVEL_INFO, which is 0] SRUN_LOG_LEVEL */
         int fd_plus_one;        /* where to write: 1 + descriptor, borrowed [3: stderr] */
         int source;             /* 1: records carry file, line and function */
-        int reserved[4];
+        const char *journal;    /* "none", or the socket of a journal that gets the records
+                                   [systemd's, when the descriptor is its stream]
+                                   SRUN_LOG_JOURNAL */
+        int reserved[2];
     } log;
 
     struct {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The loggers: a root that owns level, format and sink, and children that carry key-values which
- * were rendered once, in both forms, so that a change of format reaches loggers that exist. Any
- * thread. Writing a record allocates nothing and keeps errno.
+ * were rendered once, in both forms, so that a change of format reaches loggers that exist; and
+ * copied, for who takes records as data: the journal and the tap. Any thread. Writing a record
+ * allocates nothing and keeps errno.
  *
  * A record is encoded on the stack and written from there without a lock of ours; only one that is
  * longer than PIPE_BUF is encoded again into the buffer of its sink.
@@ -10,8 +11,10 @@
 #include "log/log.h"
 
 #include "base/auto.h"
+#include "log/journal.h"
 #include "log/json.h"
 #include "log/out.h"
+#include "log/own.h"
 #include "log/record.h"
 #include "log/sink.h"
 #include "log/text.h"
@@ -37,16 +40,19 @@ struct family {
     int source;
     int fd;
     struct sink *sink;
-    atomic_uint_fast64_t lost;   /* since the beginning */
-    atomic_uint_fast64_t untold; /* of those, not yet told by a record */
+    struct journal *_Atomic journal;   /* NULL: lines */
+    const struct log_tap *_Atomic tap; /* NULL: nobody */
+    atomic_uint_fast64_t lost;         /* since the beginning */
+    atomic_uint_fast64_t untold;       /* of those, not yet told by a record */
 };
 
 struct srun_logger {
     struct srun_logger_head head; /* first: the macros read it */
     struct family *family;
     bool is_root;
-    struct prefix text, json; /* both in storage */
-    char storage[];
+    struct prefix text, json; /* both behind own, as the texts of own */
+    const char *scope;        /* of own, or NULL */
+    struct srun_kv own[];
 };
 
 static bool (*_Atomic current_ids)(char trace_id[33], char span_id[17]);
@@ -101,10 +107,23 @@ write_record(const struct family *family, const struct record *record, bool json
     return sink_write(family->sink, family->fd, buffer, (size_t)(out.at - buffer));
 }
 
+static __attribute__((noinline)) bool write_entry(struct journal *journal, const srun_logger *log,
+                                                  const struct record *record,
+                                                  const struct srun_source *source,
+                                                  const char *const ids[2])
+{
+    bool known = source != NULL && source->file != NULL && source->function != NULL;
+    return journal_write(journal, &(const struct journal_entry){.record = record,
+                                                                .source = known ? source : NULL,
+                                                                .trace_id = ids[0],
+                                                                .span_id = ids[1],
+                                                                .own = log->own});
+}
+
 /* A record takes the losses that nobody told yet with it; when it is lost itself they are left,
  * one more, to the next. So the sum of what is told never exceeds what was lost. */
-static inline __attribute__((always_inline)) void write_and_account(const srun_logger *log,
-                                                                    struct record *record)
+static inline __attribute__((always_inline)) void
+write_and_account(const srun_logger *log, struct record *record, const struct srun_source *source)
 {
     struct family *family = log->family;
     bool json = atomic_load_explicit(&family->format, memory_order_relaxed) == SRUN_LOG_JSON;
@@ -115,11 +134,17 @@ static inline __attribute__((always_inline)) void write_and_account(const srun_l
     bool (*ids)(char trace_id[33], char span_id[17]) =
         atomic_load_explicit(&current_ids, memory_order_relaxed);
     record->ids = ids_text;
-    if (ids != NULL && ids(trace_id, span_id))
+    bool has_ids = ids != NULL && ids(trace_id, span_id);
+    if (has_ids)
         record->ids_size = render_ids(ids_text, trace_id, span_id, json);
     if (atomic_load_explicit(&family->untold, memory_order_relaxed) > 0)
         record->lost = atomic_exchange(&family->untold, 0);
 
+    struct journal *journal = atomic_load_explicit(&family->journal, memory_order_acquire);
+    if (__builtin_expect(journal != NULL, 0) &&
+        write_entry(journal, log, record, source,
+                    has_ids ? (const char *[]){trace_id, span_id} : (const char *[]){NULL, NULL}))
+        return;
     if (!write_record(family, record, json)) {
         atomic_fetch_add(&family->lost, 1);
         atomic_fetch_add(&family->untold, record->lost + 1);
@@ -132,6 +157,20 @@ static const struct srun_source *shown_source(const srun_logger *log,
 {
     bool known = source != NULL && source->file != NULL && source->function != NULL;
     return log->family->source && known ? source : NULL;
+}
+
+static __attribute__((noinline)) void offer(const struct log_tap *tap, const srun_logger *log,
+                                            const struct record *record)
+{
+    tap->take(tap->user, &(const struct log_copy){.time_ns = record->stamp->second * 1000000000 +
+                                                             record->stamp->ns,
+                                                  .level = record->level,
+                                                  .source = record->source,
+                                                  .message = record->message,
+                                                  .scope = log->scope,
+                                                  .message_size = record->message_size,
+                                                  .own = log->own,
+                                                  .kvs = record->kvs});
 }
 
 static inline __attribute__((always_inline)) void write_now(const srun_logger *log, int level,
@@ -148,7 +187,10 @@ static inline __attribute__((always_inline)) void write_now(const srun_logger *l
             source != NULL && source->message_size > 0 ? source->message_size : strlen(message),
         .kvs = kvs,
     };
-    write_and_account(log, &record);
+    write_and_account(log, &record, source);
+    const struct log_tap *tap = atomic_load_explicit(&log->family->tap, memory_order_acquire);
+    if (__builtin_expect(tap != NULL, 0))
+        offer(tap, log, &record);
 }
 
 void srun_log_write(srun_logger *log, int level, const struct srun_source *source,
@@ -161,15 +203,27 @@ void srun_log_write(srun_logger *log, int level, const struct srun_source *sourc
     errno = saved;
 }
 
-/* A logger whose prefixes are those of `before` (or none) followed by the given ones. */
-static srun_logger *logger_alloc(struct family *family, struct prefix text, struct prefix json)
+/* A logger whose prefixes are these, and whose key-values are those of the parent (or none) and
+ * the given ones. */
+static srun_logger *logger_alloc(struct family *family, const srun_logger *parent,
+                                 const struct srun_kv *kvs, struct prefix text, struct prefix json)
 {
-    srun_logger *log = malloc(sizeof *log + text.size + json.size);
+    const struct srun_kv *inherited = parent != NULL ? parent->own : NULL;
+    struct own_size first = own_size(inherited), rest = own_size(kvs);
+    size_t count = first.kvs + rest.kvs + 1;
+    srun_logger *log = malloc(sizeof *log + count * sizeof log->own[0] + first.bytes + rest.bytes +
+                              text.size + json.size);
     if (log == NULL)
         return NULL;
     *log = (struct srun_logger){.head.level = &family->level, .family = family};
-    log->text = (struct prefix){log->storage, text.size};
-    log->json = (struct prefix){log->storage + text.size, json.size};
+    struct srun_kv *at = log->own;
+    char *texts = (char *)&log->own[count];
+    own_copy(&at, &texts, inherited);
+    own_copy(&at, &texts, kvs);
+    *at = SRUN_KV_END_;
+    log->scope = own_scope(log->own);
+    log->text = (struct prefix){texts, text.size};
+    log->json = (struct prefix){texts + text.size, json.size};
     memcpy(log->text.data, text.data, text.size);
     memcpy(log->json.data, json.data, json.size);
     return log;
@@ -191,9 +245,9 @@ int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_k
     if (text_out.cut || json_out.cut)
         return srun_fail(err, -E2BIG, "logger: the key-values exceed %d bytes", PREFIX_MAX);
 
-    srun_logger *log =
-        logger_alloc(parent->family, (struct prefix){text, (size_t)(text_out.at - text)},
-                     (struct prefix){json, (size_t)(json_out.at - json)});
+    srun_logger *log = logger_alloc(parent->family, parent, kvs,
+                                    (struct prefix){text, (size_t)(text_out.at - text)},
+                                    (struct prefix){json, (size_t)(json_out.at - json)});
     errno = saved;
     if (log == NULL)
         return srun_fail(err, -ENOMEM, "logger: out of memory");
@@ -203,6 +257,7 @@ int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_k
 
 static void family_free(struct family *family)
 {
+    (void)journal_free(atomic_load(&family->journal));
     sink_close(family->sink, family->fd);
     free(family);
 }
@@ -243,6 +298,20 @@ void log_configure(srun_logger *root, srun_log_format format, int level)
     srun_logger_set_level(root, level);
 }
 
+void log_set_tap(srun_logger *root, const struct log_tap *tap)
+{
+    atomic_store(&root->family->tap, tap);
+}
+
+int log_join_journal(srun_logger *root, const char *path, const char *identifier, srun_err *err)
+{
+    struct journal *made = NULL, *none = NULL;
+    int rc = journal_open(&made, path, identifier, err);
+    if (rc == 0 && !atomic_compare_exchange_strong(&root->family->journal, &none, made))
+        (void)journal_free(made);
+    return rc;
+}
+
 int log_new(srun_logger **out, int fd, srun_log_format format, int level, int source, srun_err *err)
 {
     auto_free struct family *family = calloc(1, sizeof *family);
@@ -256,7 +325,8 @@ int log_new(srun_logger **out, int fd, srun_log_format format, int level, int so
     if (rc < 0)
         return rc;
 
-    srun_logger *root = logger_alloc(family, (struct prefix){"", 0}, (struct prefix){"", 0});
+    srun_logger *root =
+        logger_alloc(family, NULL, NULL, (struct prefix){"", 0}, (struct prefix){"", 0});
     if (root == NULL) {
         sink_close(family->sink, fd);
         return srun_fail(err, -ENOMEM, "log: out of memory");

@@ -14,7 +14,6 @@
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
     bool filled;
-    time_t second;
     struct stamp stamp;
 } cache;
 
@@ -50,9 +49,9 @@ static void render(struct stamp *out, time_t second)
 
 const struct stamp *stamp_at(struct timespec when)
 {
-    if (!cache.filled || cache.second != when.tv_sec) {
+    if (!cache.filled || cache.stamp.second != when.tv_sec) {
         render(&cache.stamp, when.tv_sec);
-        cache.second = when.tv_sec;
+        cache.stamp.second = when.tv_sec;
         cache.filled = true;
     }
     cache.stamp.ns = (uint32_t)when.tv_nsec;

@@ -16,6 +16,7 @@ struct stamp {
     char offset[7]; /* -07:00, or Z when there is none */
     uint8_t offset_size;
     uint32_t ns;
+    int64_t second; /* of Unix time */
 };
 
 /* The present time, or a given one. The thread's own, until its next call. Threads: any. */

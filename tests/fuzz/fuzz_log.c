@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as message, key and values, through both encoders into a buffer of any size: one line,
- * no control byte, valid JSON, nothing written behind the buffer.
+ * Any bytes as message, key and values, through all encoders into a buffer of any size: one line,
+ * no control byte, valid JSON, an entry of the journal with one message, nothing written behind the
+ * buffer.
  */
+#include "../support/journal_check.h"
 #include "../support/json_check.h"
 #include "base/ensure.h"
+#include "log/entry.h"
 #include "log/json.h"
 #include "log/text.h"
 
@@ -34,6 +37,17 @@ static void encode(const struct record *record, size_t capacity)
     json_record(&out, record);
     check_line(buffer, (size_t)(out.at - buffer), capacity);
     ENSURE(json_is_object(buffer, (size_t)(out.at - buffer) - 1));
+
+    out = out_over(buffer, capacity);
+    entry_encode(&out, &(const struct journal_entry){.record = record,
+                                                     .identifier = "fuzz",
+                                                     .source = record->source,
+                                                     .own = SRUN_KVS(SRUN_INT("own", 1))});
+    struct journal_field field;
+    ENSURE((size_t)(out.at - buffer) <= capacity);
+    ENSURE(journal_find(buffer, (size_t)(out.at - buffer), "PRIORITY", &field) == 1);
+    int messages = journal_find(buffer, (size_t)(out.at - buffer), "MESSAGE", &field);
+    ENSURE(messages == 1 || (messages == 0 && out.cut));
     free(buffer);
 }
 

@@ -150,7 +150,7 @@ START_TEST(says_file_line_key_value_and_what_is_accepted)
             {"srun:\n  timeouts:\n    stpo: 5s\n",
              ":3: srun.timeouts: no such key \"stpo\": did you mean stop?"},
             {"srun: {log: {stop: 5s}}",
-             ":1: srun.log: no such key \"stop\": accepted are format, level, source"},
+             ":1: srun.log: no such key \"stop\": accepted are format, level, source, journal"},
             {"srun: {LOG: {}}",
              ":1: srun: no such key \"LOG\": accepted are log, timeouts, upgrade, "
              "crash, debug, health, admin, telemetry"},
