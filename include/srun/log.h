@@ -70,6 +70,10 @@ struct srun_kv {
 #define SRUN_MS(k, v) SRUN_KV_(k, DURATION, i, (int64_t)(v)*1000000, 0)
 /* A code this library returned, or an errno of either sign, as its text. */
 #define SRUN_CODE(k, v) SRUN_KV_(k, ERRNO, i, v, 0)
+/* Makes the record an event of OpenTelemetry, of this name: which kind of thing has happened, for
+ * programs that read it, whatever the message says. "shop.order.paid"; one name for one set of
+ * keys. Written as event.name. */
+#define SRUN_EVENT(name) SRUN_STR("event.name", name)
 
 #define SRUN_DEBUG(log, ...) SRUN_LOG_AT_(log, SRUN_LEVEL_DEBUG, __VA_ARGS__)
 #define SRUN_INFO(log, ...) SRUN_LOG_AT_(log, SRUN_LEVEL_INFO, __VA_ARGS__)
@@ -114,7 +118,8 @@ SRUN_API void srun_log_write(srun_logger *log, int level, const struct srun_sour
                              const char *message, const struct srun_kv *kvs);
 
 /* A logger whose records all begin with these key-values, rendered once. Owned by the caller: free
- * it before its parent. -ENOMEM, -E2BIG when they exceed 4 KiB. */
+ * it before its parent. logger_scope, a string, says which part of the program logs: when records are
+ * exported it is their scope. -ENOMEM, -E2BIG when they exceed 4 KiB. */
 SRUN_API int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_kv *kvs,
                               srun_err *err);
 SRUN_API srun_logger *srun_logger_free(srun_logger *log);

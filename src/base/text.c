@@ -131,6 +131,19 @@ void text_nearest_offer(struct text_nearest *nearest, const char *name)
     }
 }
 
+size_t text_characters(const char *text, size_t size, uint32_t characters)
+{
+    size_t at = 0;
+    if (size <= characters)
+        return size;
+    for (; at < size; at++) {
+        bool begins = ((unsigned char)text[at] & 0xc0) != 0x80;
+        if (begins && characters-- == 0)
+            break;
+    }
+    return at;
+}
+
 static int grow(struct text_list *list)
 {
     size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;

@@ -8,12 +8,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* 1 to max bytes of UTF-8 without control characters. */
 bool text_printable(const char *text, size_t max);
 
 /* The offset of the first byte that is not UTF-8, or size. */
 size_t text_utf8_until(const char *text, size_t size);
+
+/* The end of the first so many characters of UTF-8, which is not cut within one. */
+size_t text_characters(const char *text, size_t size, uint32_t characters);
 
 /* The text in quotes for an error line: cut when long, with ? for what cannot be printed. */
 #define TEXT_QUOTE_MAX 64

@@ -207,6 +207,8 @@ void entry_encode(struct out *out, const struct journal_entry *entry)
         PUT(out, "SPAN_ID", entry->span_id, strlen(entry->span_id));
     if (record->lost > 0)
         put_number(out, "LOST", record->lost);
+    if (entry->scope != NULL)
+        PUT(out, "LOGGER_SCOPE", entry->scope, strlen(entry->scope));
     put_attrs(out, entry->own);
     PUT(out, "MESSAGE", record->message, record->message_size);
     put_attrs(out, record->kvs);

@@ -19,6 +19,7 @@ struct journal_entry {
     const char *identifier;           /* of the program */
     const struct srun_source *source; /* NULL: not known */
     const char *trace_id, *span_id;   /* NULL: none */
+    const char *scope;                /* of the logger; NULL: none */
     const struct srun_kv *own;        /* the logger's; not NULL */
 };
 

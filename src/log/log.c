@@ -51,7 +51,7 @@ struct srun_logger {
     struct family *family;
     bool is_root;
     struct prefix text, json; /* both behind own, as the texts of own */
-    const char *scope;        /* of own, or NULL */
+    const char *scope;        /* NULL: none */
     struct srun_kv own[];
 };
 
@@ -117,6 +117,7 @@ static __attribute__((noinline)) bool write_entry(struct journal *journal, const
                                                                 .source = known ? source : NULL,
                                                                 .trace_id = ids[0],
                                                                 .span_id = ids[1],
+                                                                .scope = log->scope,
                                                                 .own = log->own});
 }
 
@@ -209,10 +210,13 @@ static srun_logger *logger_alloc(struct family *family, const srun_logger *paren
                                  const struct srun_kv *kvs, struct prefix text, struct prefix json)
 {
     const struct srun_kv *inherited = parent != NULL ? parent->own : NULL;
+    const char *scope = own_scope(kvs);
+    scope = scope == NULL && parent != NULL ? parent->scope : scope;
+    size_t scope_size = scope != NULL ? strlen(scope) + 1 : 0;
     struct own_size first = own_size(inherited), rest = own_size(kvs);
     size_t count = first.kvs + rest.kvs + 1;
     srun_logger *log = malloc(sizeof *log + count * sizeof log->own[0] + first.bytes + rest.bytes +
-                              text.size + json.size);
+                              scope_size + text.size + json.size);
     if (log == NULL)
         return NULL;
     *log = (struct srun_logger){.head.level = &family->level, .family = family};
@@ -221,7 +225,8 @@ static srun_logger *logger_alloc(struct family *family, const srun_logger *paren
     own_copy(&at, &texts, inherited);
     own_copy(&at, &texts, kvs);
     *at = SRUN_KV_END_;
-    log->scope = own_scope(log->own);
+    log->scope = scope != NULL ? memcpy(texts, scope, scope_size) : NULL;
+    texts += scope_size;
     log->text = (struct prefix){texts, text.size};
     log->json = (struct prefix){texts + text.size, json.size};
     memcpy(log->text.data, text.data, text.size);

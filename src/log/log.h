@@ -31,7 +31,7 @@ struct log_copy {
     int64_t time_ns; /* Unix */
     int level;
     const struct srun_source *source; /* NULL: not shown. Its names are not NULL */
-    const char *message, *scope;      /* scope: of logger_scope; NULL: none */
+    const char *message, *scope;      /* scope: of the logger; NULL: none */
     size_t message_size;
     const struct srun_kv *own, *kvs; /* the logger's, and the record's, which may be NULL */
 };

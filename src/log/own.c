@@ -22,10 +22,19 @@ static bool has_text(const struct srun_kv *kv)
     return kv->type == SRUN_KV_STR || kv->type == SRUN_KV_BYTES;
 }
 
+static bool is_scope(const struct srun_kv *kv)
+{
+    static const char key[] = "logger_scope";
+    return kv->type == SRUN_KV_STR && kv->value.str != NULL && key_size_of(kv) == sizeof key - 1 &&
+           memcmp(kv->key, key, sizeof key - 1) == 0;
+}
+
 struct own_size own_size(const struct srun_kv *kvs)
 {
     struct own_size size = {0, 0};
     for (; kvs != NULL && kvs->type != SRUN_KV_END; kvs++) {
+        if (is_scope(kvs))
+            continue;
         size.kvs++;
         size.bytes += key_size_of(kvs) + 1 + (has_text(kvs) ? text_size_of(kvs) + 1 : 0);
     }
@@ -45,6 +54,8 @@ static const char *copy_text(char **at, const char *text, size_t size)
 void own_copy(struct srun_kv **at, char **text, const struct srun_kv *kvs)
 {
     for (; kvs != NULL && kvs->type != SRUN_KV_END; kvs++) {
+        if (is_scope(kvs))
+            continue;
         struct srun_kv *kv = (*at)++;
         *kv = *kvs;
         kv->key_size = (unsigned)key_size_of(kvs);
@@ -58,7 +69,7 @@ const char *own_scope(const struct srun_kv *kvs)
 {
     const char *scope = NULL;
     for (; kvs != NULL && kvs->type != SRUN_KV_END; kvs++)
-        if (kvs->type == SRUN_KV_STR && kvs->value.str != NULL && strcmp(kvs->key, OWN_SCOPE) == 0)
+        if (is_scope(kvs))
             scope = kvs->value.str;
     return scope;
 }

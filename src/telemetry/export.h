@@ -115,6 +115,7 @@ struct telemetry_log {
     uint64_t time_ns, observed_ns;
     int severity; /* 5 debug, 9 info, 13 warn, 17 error */
     const char *severity_text;
+    const char *event_name; /* NULL: it is no event */
     const char *body;
     const struct srun_kv *attributes;
     uint32_t dropped_attributes;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/items.h"
 
+#include "base/text.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -16,20 +18,6 @@ void items_begin(struct slot *slot)
     slot->attributes = slot->events = slot->links = 0;
     slot->dropped_attributes = slot->dropped_events = slot->dropped_links = 0;
     slot->name = slot->status_text = "";
-}
-
-/* The end of the first `characters` of a text, which is not cut within one. */
-static size_t cut_size(const char *text, size_t size, uint32_t characters)
-{
-    if (size <= characters)
-        return size;
-    size_t at = 0;
-    for (; at < size; at++) {
-        bool begins = ((unsigned char)text[at] & 0xc0) != 0x80;
-        if (begins && characters-- == 0)
-            break;
-    }
-    return at;
 }
 
 /* Room for an item with so much data; NULL when there is none. */
@@ -92,7 +80,7 @@ static struct text text_of(const struct srun_kv *kv, uint32_t characters)
     if (!is_text(kv) || kv->value.str == NULL)
         return (struct text){NULL, 0};
     size_t size = kv->type == SRUN_KV_BYTES ? kv->size : strnlen(kv->value.str, EXTENSION_SIZE);
-    return (struct text){kv->value.str, cut_size(kv->value.str, size, characters)};
+    return (struct text){kv->value.str, text_characters(kv->value.str, size, characters)};
 }
 
 static void fill(struct item *item, const struct srun_kv *kv, size_t key_size, struct text text)

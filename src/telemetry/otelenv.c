@@ -168,6 +168,27 @@ static void read_propagators(struct otelenv *out, const struct otelenv_source *s
         out->propagators = none ? 0 : found;
 }
 
+void otelenv_number(const struct otelenv_source *source, const char *name, int64_t least,
+                    int64_t most, int64_t *out)
+{
+    read_number(source, name, least, most, out);
+}
+
+bool otelenv_wants_otlp(const struct otelenv_source *source, const char *name, const char *also)
+{
+    const char *rest = value_of(source, name), *word;
+    bool otlp = false, none = false;
+    while (rest != NULL && *rest != '\0') {
+        size_t size = take_word(&rest, &word);
+        bool is_otlp = is_word(word, size, "otlp"), is_none = is_word(word, size, "none");
+        if (size > 0 && !is_otlp && !is_none && (also == NULL || !is_word(word, size, also)))
+            warn(source, name, "names an exporter that is not known here, which is left out");
+        otlp = otlp || is_otlp;
+        none = none || is_none;
+    }
+    return otlp && !none;
+}
+
 static void read_exporter(struct otelenv *out, const struct otelenv_source *source)
 {
     static const char name[] = "OTEL_TRACES_EXPORTER";

@@ -34,4 +34,15 @@ struct otelenv {
 int otelenv_read(struct otelenv *out, const struct otelenv_source *source);
 void otelenv_free(struct otelenv *env);
 
+/* --- for those of the other signals ------------------------------------------------------------
+ */
+
+/* A whole number within [least, most]; else what it is stays. */
+void otelenv_number(const struct otelenv_source *source, const char *name, int64_t least,
+                    int64_t most, int64_t *out);
+
+/* A list with commas between, in which "otlp", "none" and `also` (or NULL) may stand: does it want
+ * OTLP? None beats all others. */
+bool otelenv_wants_otlp(const struct otelenv_source *source, const char *name, const char *also);
+
 #endif

@@ -300,6 +300,7 @@ static void encode_log(struct buf *out, const void *item)
     otlp_id(out, 9, log->trace_id, sizeof log->trace_id);
     otlp_id(out, 10, log->span_id, sizeof log->span_id);
     wire_fixed64(out, 11, log->observed_ns);
+    wire_text(out, 12, log->event_name);
     wire_close(out, mark);
 }
 

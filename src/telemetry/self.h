@@ -32,6 +32,8 @@ struct self {
     uint32_t slots[SELF_SLOTS]; /* free ones, see span_slots.h */
     unsigned slot_count;
     bool leaves; /* the end of this thread gives them back */
+
+    bool exports_logs; /* what this thread logs is not exported */
 };
 
 extern _Thread_local __attribute__((tls_model("initial-exec"))) struct self telemetry_self;

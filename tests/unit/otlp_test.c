@@ -222,6 +222,18 @@ START_TEST(logs_are_what_another_encoder_makes_of_them)
     }
 END_TEST
 
+START_TEST(an_event_has_its_name_in_field_12)
+    {
+        auto_buf struct buf buf = {0};
+        struct otlp_resource resource;
+        const struct telemetry_log log = {.scope = &scope_one, .event_name = "order.paid"};
+        resource_a(&resource);
+        otlp_logs(&buf, &resource, &log, 1);
+        ck_assert_ptr_nonnull(memmem(buf.data, buf.size, "\x62\x0aorder.paid", 12));
+        otlp_resource_free(&resource);
+    }
+END_TEST
+
 START_TEST(the_smallest_request_is_the_one_written_down_by_hand)
     {
         auto_buf struct buf buf = {0};
@@ -402,8 +414,8 @@ int main(void)
     return HARNESS(
         "otlp", spans_are_what_another_encoder_makes_of_them,
         metrics_are_what_another_encoder_makes_of_them, logs_are_what_another_encoder_makes_of_them,
-        the_smallest_request_is_the_one_written_down_by_hand, no_items_are_no_request,
-        lengths_take_the_fewest_bytes_whatever_was_guessed,
+        an_event_has_its_name_in_field_12, the_smallest_request_is_the_one_written_down_by_hand,
+        no_items_are_no_request, lengths_take_the_fewest_bytes_whatever_was_guessed,
         items_of_a_scope_stand_together_wherever_they_came, a_reused_buffer_is_not_grown_again,
         each_bad_byte_becomes_one_replacement, the_reader_refuses_what_is_no_protobuf);
 }

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "telemetry/logs.h"
+
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/thread.h"
+#include "telemetry/log_ring.h"
+#include "telemetry/self.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define NEVER INT64_MAX
+#define TELL_EVERY (10 * NS_PER_S)   /* of losses */
+#define LAST_WORDS (200 * NS_PER_MS) /* for an exporter that was interrupted */
+#define BYTES_PER_RECORD 1024        /* of the queue; a longer record takes from the others */
+#define RING_LEAST ((size_t)4 * LOG_ITEM_MAX)
+#define RING_MOST ((size_t)64 * 1024 * 1024)
+
+enum {
+    AWAKE,
+    DOZES,
+    SLEEPS
+}; /* DOZES: until the batch is full, or due. SLEEPS: until there is a record */
+
+struct logs {
+    struct logs_options options;
+    char *memory;
+    unsigned stamp; /* self_stamp of the process it works in */
+    pthread_t thread;
+    void **items;                /* of the export in progress */
+    struct telemetry_log *batch; /* the same, as the exporter takes them */
+    uint64_t told;               /* losses, so far */
+    int64_t told_at;
+    _Atomic bool closed, abandoned; /* abandoned: the exporter has not returned */
+    _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end;
+
+    pthread_mutex_t lock; /* a leaf; guards what follows */
+    pthread_cond_t wake, progress;
+    struct log_ring ring;
+    uint64_t taken, dropped, late; /* by the queue */
+    uint64_t flush_to, done;       /* of taken */
+    int64_t due, closing_at;       /* closing_at: NEVER while it lives */
+    int state;
+    bool given_up, ended;
+};
+
+/* --- handing over ---------------------------------------------------------------------------- */
+
+/* The place, or NULL; and whether the thread has to be woken for it. */
+static void *reserve_locked(struct logs *logs, size_t size, bool *wake)
+{
+    *wake = false;
+    if (atomic_load_explicit(&logs->closed, memory_order_relaxed)) {
+        logs->late++;
+        return NULL;
+    }
+    void *item = log_ring_reserve_locked(&logs->ring, size);
+    if (item == NULL) {
+        logs->dropped++;
+        return NULL;
+    }
+    logs->taken++;
+    *wake =
+        logs->state == SLEEPS || (logs->state == DOZES && logs->ring.waiting >= logs->options.size);
+    if (*wake)
+        logs->state = AWAKE;
+    return item;
+}
+
+void logs_push(struct logs *logs, const struct log_given *given)
+{
+    if (telemetry_self.exports_logs || logs->stamp != self_stamp())
+        return;
+    bool wake = false;
+    size_t size = log_item_size(given);
+    pthread_mutex_lock(&logs->lock);
+    void *item = reserve_locked(logs, size, &wake);
+    pthread_mutex_unlock(&logs->lock);
+    if (item == NULL)
+        return;
+    log_item_fill(item, size, given);
+    log_ring_fill(item);
+    if (wake) {
+        pthread_mutex_lock(&logs->lock);
+        pthread_cond_signal(&logs->wake);
+        pthread_mutex_unlock(&logs->lock);
+    }
+}
+
+/* --- exporting ------------------------------------------------------------------------------- */
+
+static uint64_t lost_by_export(const struct logs *logs)
+{
+    return atomic_load(&logs->lost_in_export) + atomic_load(&logs->rejected) +
+           atomic_load(&logs->lost_at_end);
+}
+
+static void tell(struct logs *logs, const char *why, bool last)
+{
+    struct logs_stats stats;
+    logs_stats(logs, &stats);
+    uint64_t lost = stats.dropped + stats.rejected + stats.lost_in_export + stats.lost_at_end;
+    int64_t now = clock_real_now();
+    if (!last && atomic_load(&logs->abandoned))
+        return;
+    if (lost == logs->told || (!last && logs->told_at != 0 && now - logs->told_at < TELL_EVERY))
+        return;
+    SRUN_WARN(logs->options.log, "log records were not sent",
+              SRUN_UINT("records", lost - logs->told),
+              SRUN_UINT("so_far_queue_full", stats.dropped),
+              SRUN_UINT("so_far_in_export", stats.lost_in_export),
+              SRUN_UINT("so_far_rejected", stats.rejected),
+              SRUN_UINT("so_far_at_end", stats.lost_at_end), SRUN_STR("last", why));
+    logs->told = lost;
+    logs->told_at = now;
+}
+
+static void account(struct logs *logs, const struct telemetry_result *result, size_t count)
+{
+    size_t accepted = result->accepted < count ? result->accepted : count, rest = count - accepted;
+    size_t rejected = result->rejected < rest ? result->rejected : rest;
+    atomic_fetch_add(&logs->exported, accepted);
+    atomic_fetch_add(&logs->rejected, rejected);
+    atomic_fetch_add(&logs->lost_in_export, rest - rejected);
+}
+
+static void export_items(struct logs *logs, size_t count, int64_t deadline_ns)
+{
+    struct telemetry_result result = {0};
+    struct telemetry_exporter *exporter = logs->options.exporter;
+    for (size_t i = 0; i < count; i++)
+        logs->batch[i] = *log_item_finish(logs->items[i], &logs->options.limits);
+    exporter->logs(exporter, logs->batch, count, deadline_ns, &result);
+    account(logs, &result, count);
+    tell(logs, result.text, false);
+}
+
+static int64_t export_deadline(const struct logs *logs)
+{
+    int64_t timeout_ms = logs->options.timeout_ms;
+    return timeout_ms > 0 ? clock_after_ms(clock_real_now(), timeout_ms) : NEVER;
+}
+
+/* --- the thread ------------------------------------------------------------------------------ */
+
+static bool is_wanted_locked(const struct logs *logs, int64_t now)
+{
+    size_t count = logs->ring.waiting;
+    return count > 0 && (count >= logs->options.size || now >= logs->due ||
+                         logs->flush_to > logs->done || logs->closing_at != NEVER);
+}
+
+/* Takes a batch, while the lock is left. 0: who has reserved the next record is about to fill it.
+ */
+static size_t take_locked(struct logs *logs)
+{
+    uint64_t tail = logs->ring.tail;
+    pthread_mutex_unlock(&logs->lock);
+    size_t count = log_ring_take(&logs->ring, tail, logs->items, logs->options.size);
+    if (count == 0)
+        (void)sched_yield();
+    pthread_mutex_lock(&logs->lock);
+    log_ring_leave_locked(&logs->ring, count);
+    return count;
+}
+
+/* Exports a batch, while the lock is left, or, when it is too late, throws it away. */
+static void work_locked(struct logs *logs)
+{
+    size_t count = take_locked(logs);
+    bool given_up = logs->given_up;
+    int64_t closing_at = logs->closing_at, deadline = export_deadline(logs);
+    pthread_mutex_unlock(&logs->lock);
+    if (given_up || clock_real_now() >= closing_at)
+        atomic_fetch_add(&logs->lost_at_end, count);
+    else if (count > 0)
+        export_items(logs, count, deadline < closing_at ? deadline : closing_at);
+    pthread_mutex_lock(&logs->lock);
+    log_ring_release_locked(&logs->ring);
+    logs->done += count;
+    logs->due =
+        logs->ring.waiting > 0 ? clock_after_ms(clock_real_now(), logs->options.delay_ms) : NEVER;
+    pthread_cond_broadcast(&logs->progress);
+}
+
+static void sleep_locked(struct logs *logs)
+{
+    bool dozes = logs->ring.waiting > 0;
+    if (dozes && logs->due == NEVER)
+        logs->due = clock_after_ms(clock_real_now(), logs->options.delay_ms);
+    logs->state = dozes ? DOZES : SLEEPS;
+    (void)thread_cond_wait_until(&logs->wake, &logs->lock, dozes ? logs->due : NEVER);
+    logs->state = AWAKE;
+}
+
+static void *body(void *arg)
+{
+    struct logs *logs = arg;
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
+    thread_name_self("logs");
+    telemetry_self.exports_logs = true;
+    pthread_mutex_lock(&logs->lock);
+    while (logs->ring.waiting > 0 || logs->closing_at == NEVER) {
+        if (is_wanted_locked(logs, clock_real_now()))
+            work_locked(logs);
+        else
+            sleep_locked(logs);
+    }
+    logs->ended = true;
+    pthread_cond_broadcast(&logs->progress);
+    pthread_mutex_unlock(&logs->lock);
+    return NULL;
+}
+
+static void wake_thread_locked(struct logs *logs)
+{
+    logs->state = AWAKE;
+    pthread_cond_signal(&logs->wake);
+}
+
+/* --- flush and shutdown ---------------------------------------------------------------------- */
+
+int logs_flush(struct logs *logs, int64_t deadline_ns)
+{
+    if (logs->stamp != self_stamp())
+        return SRUN_EFORK;
+    uint64_t lost = lost_by_export(logs);
+    pthread_mutex_lock(&logs->lock);
+    uint64_t number = logs->taken;
+    if (logs->flush_to < number)
+        logs->flush_to = number;
+    wake_thread_locked(logs);
+    while (logs->done < number && !logs->ended)
+        if (!thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
+            break;
+    bool done = logs->done >= number;
+    pthread_mutex_unlock(&logs->lock);
+    return !done ? -ETIMEDOUT : lost_by_export(logs) != lost ? -EIO : 0;
+}
+
+static void give_up_locked(struct logs *logs)
+{
+    struct telemetry_exporter *exporter = logs->options.exporter;
+    logs->given_up = true;
+    pthread_mutex_unlock(&logs->lock);
+    if (exporter->interrupt != NULL)
+        exporter->interrupt(exporter);
+    pthread_mutex_lock(&logs->lock);
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
+        ;
+}
+
+static int end_thread(struct logs *logs, int64_t deadline_ns)
+{
+    pthread_mutex_lock(&logs->lock);
+    logs->closing_at = deadline_ns < NEVER ? deadline_ns : NEVER - 1;
+    wake_thread_locked(logs);
+    while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
+        ;
+    bool late = !logs->ended;
+    if (late)
+        give_up_locked(logs);
+    bool ended = logs->ended;
+    uint64_t left = logs->taken - logs->done;
+    pthread_mutex_unlock(&logs->lock);
+    if (ended && thread_join(logs->thread, NS_PER_S) == 0)
+        return late ? -ETIMEDOUT : 0;
+    atomic_store(&logs->abandoned, true);
+    atomic_fetch_add(&logs->lost_at_end, left);
+    return -EBUSY;
+}
+
+int logs_shutdown(struct logs *logs, int64_t deadline_ns)
+{
+    if (logs->stamp != self_stamp() || atomic_load(&logs->closed))
+        return 0;
+    uint64_t lost = lost_by_export(logs);
+    pthread_mutex_lock(&logs->lock); /* who is beside it is in the queue, or late */
+    atomic_store(&logs->closed, true);
+    pthread_mutex_unlock(&logs->lock);
+    int rc = end_thread(logs, deadline_ns);
+    tell(logs, "", true);
+    return rc == 0 && lost_by_export(logs) != lost ? -EIO : rc;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static void free_parts(struct logs *logs)
+{
+    free(logs->memory);
+    free(logs->items);
+    free(logs->batch);
+    free(logs);
+}
+
+struct logs *logs_free(struct logs *logs)
+{
+    if (logs == NULL || logs->stamp != self_stamp())
+        return NULL;
+    if (atomic_load(&logs->abandoned) || !logs->ended)
+        return logs;
+    logs->options.exporter->free(logs->options.exporter);
+    (void)pthread_cond_destroy(&logs->wake);
+    (void)pthread_cond_destroy(&logs->progress);
+    (void)pthread_mutex_destroy(&logs->lock);
+    free_parts(logs);
+    return NULL;
+}
+
+void logs_stats(struct logs *logs, struct logs_stats *out)
+{
+    *out = (struct logs_stats){0};
+    if (logs == NULL || logs->stamp != self_stamp())
+        return;
+    pthread_mutex_lock(&logs->lock);
+    out->taken = logs->taken;
+    out->dropped = logs->dropped;
+    out->late = logs->late;
+    out->waiting = logs->ring.waiting;
+    pthread_mutex_unlock(&logs->lock);
+    out->capacity = logs->options.queue;
+    out->exported = atomic_load(&logs->exported);
+    out->rejected = atomic_load(&logs->rejected);
+    out->lost_in_export = atomic_load(&logs->lost_in_export);
+    out->lost_at_end = atomic_load(&logs->lost_at_end);
+}
+
+struct logs_options logs_defaults(void)
+{
+    return (struct logs_options){.queue = 2048,
+                                 .size = 512,
+                                 .delay_ms = 1000,
+                                 .timeout_ms = 30000,
+                                 .limits = {128, UINT32_MAX}};
+}
+
+/* What a batch holds during its export is no longer in the queue, but still in its memory. The
+ * system gives of it what is used. */
+static int make_queue(struct logs *logs)
+{
+    size_t records = (size_t)logs->options.queue + logs->options.size;
+    size_t bytes = records * BYTES_PER_RECORD;
+    bytes = bytes < RING_LEAST ? RING_LEAST : bytes > RING_MOST ? RING_MOST : bytes;
+    logs->memory = aligned_alloc(LOG_RING_ALIGN, bytes);
+    logs->items = calloc(logs->options.size, sizeof logs->items[0]);
+    logs->batch = calloc(logs->options.size, sizeof logs->batch[0]);
+    if (logs->memory == NULL || logs->items == NULL || logs->batch == NULL)
+        return -ENOMEM;
+    log_ring_init(&logs->ring, logs->memory, bytes, logs->options.queue);
+    return 0;
+}
+
+static int start(struct logs *logs)
+{
+    int rc = make_queue(logs);
+    rc = rc < 0 ? rc : thread_cond_init(&logs->wake);
+    rc = rc < 0 ? rc : thread_cond_init(&logs->progress);
+    return rc < 0 ? rc : thread_start(&logs->thread, 0, body, logs);
+}
+
+int logs_open(struct logs **out, const struct logs_options *options, srun_err *err)
+{
+    if (options->queue < 1 || options->size < 1 || options->size > options->queue)
+        return srun_fail(err, -EINVAL, "logs: a batch of %u from a queue of %u", options->size,
+                         options->queue);
+    struct logs *logs = calloc(1, sizeof *logs);
+    if (logs == NULL)
+        return srun_fail(err, -ENOMEM, "logs: out of memory");
+    self_watch_forks();
+    logs->options = *options;
+    logs->stamp = self_stamp();
+    logs->due = logs->closing_at = NEVER;
+    (void)pthread_mutex_init(&logs->lock, NULL);
+    int rc = start(logs);
+    if (rc < 0) {
+        free_parts(logs);
+        return srun_fail(err, rc, "logs: %s", srun_strerror(rc));
+    }
+    *out = logs;
+    return 0;
+}
