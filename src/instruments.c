@@ -45,6 +45,11 @@ enum metric {
     UPGRADES_UNDONE,
     UPGRADE_TIME,
     LOG_LOST,
+    LOGS_CREATED,
+    LOGS_PROCESSED,
+    LOGS_EXPORTED,
+    LOGS_WAITING,
+    LOGS_CAPACITY,
     CONNECTIONS,
     REQUESTS,
     REFUSED,
@@ -111,6 +116,17 @@ static const struct {
                       TELEMETRY_GAUGE_KIND, true},
     [LOG_LOST] = {"srun.log.records.lost", "", "Log records that the sink did not take.",
                   TELEMETRY_COUNTER, false},
+    [LOGS_CREATED] = {"otel.sdk.log.created", "{log_record}", "Log records that were to be sent.",
+                      TELEMETRY_COUNTER, false},
+    [LOGS_PROCESSED] = {"otel.sdk.processor.log.processed", "{log_record}",
+                        "Log records that have left the queue, or found it full.",
+                        TELEMETRY_COUNTER, false},
+    [LOGS_EXPORTED] = {"otel.sdk.exporter.log.exported", "{log_record}",
+                       "Log records that were sent, or lost on the way.", TELEMETRY_COUNTER, false},
+    [LOGS_WAITING] = {"otel.sdk.processor.log.queue.size", "{log_record}",
+                      "Log records that wait to be sent.", TELEMETRY_GAUGE_KIND, false},
+    [LOGS_CAPACITY] = {"otel.sdk.processor.log.queue.capacity", "{log_record}",
+                       "Log records that may wait.", TELEMETRY_GAUGE_KIND, false},
     [CONNECTIONS] = {"srun.admin.connections", "", "Connections to the admin port.",
                      TELEMETRY_COUNTER, false},
     [REQUESTS] = {"srun.admin.requests", "", "Requests that it has answered.", TELEMETRY_COUNTER,
@@ -192,6 +208,29 @@ static void tell_program(const struct telling *t)
     tell(t, GENERATION, run.generation);
     tell(t, FEATURES, (double)srun_feature_count(runner));
     tell(t, LOG_LOST, (double)srun_logger_lost(runner->log));
+}
+
+static void tell_failed(const struct telling *t, enum metric metric, uint64_t count,
+                        const char *why)
+{
+    tell_with(t, metric, (double)count, SRUN_KVS(SRUN_STR("error.type", why)));
+}
+
+static void tell_logs(const struct telling *t)
+{
+    struct logs *logs = t->own->runner->shipping.logs;
+    struct logs_stats stats;
+    if (logs == NULL)
+        return;
+    logs_stats(logs, &stats);
+    tell(t, LOGS_CREATED, (double)(stats.taken + stats.dropped + stats.late));
+    tell(t, LOGS_PROCESSED, (double)(stats.taken - stats.waiting));
+    tell_failed(t, LOGS_PROCESSED, stats.dropped, "queue_full");
+    tell(t, LOGS_EXPORTED, (double)stats.exported);
+    tell_failed(t, LOGS_EXPORTED, stats.rejected, "rejected");
+    tell_failed(t, LOGS_EXPORTED, stats.lost_in_export, "lost");
+    tell(t, LOGS_WAITING, (double)stats.waiting);
+    tell(t, LOGS_CAPACITY, (double)stats.capacity);
 }
 
 static void tell_upgrades(const struct telling *t)
@@ -282,6 +321,7 @@ static void observe(void *user, srun_observer *observer)
     const struct telling telling = {user, observer};
     tell_process(&telling);
     tell_program(&telling);
+    tell_logs(&telling);
     tell_services(&telling);
     tell_upgrades(&telling);
     tell_port(&telling);

@@ -149,6 +149,15 @@ static const struct knob knobs[] = {
     {.group = "telemetry", .key = "metric_insecure", .variable = "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT_INSECURE", FIELD(telemetry.metric_insecure),
      .type = KNOB_ON,
      .help = "an endpoint without a scheme is spoken to without TLS"},
+    {.group = "telemetry", .key = "log_exporter", .variable = "SRUN_OTEL_LOG_EXPORTER", FIELD(telemetry.log_exporter),
+     .type = KNOB_WORD, .words = exporters, .fallback = SRUN_EXPORTER_NONE,
+     .help = "where log records are sent beside being written; none: nowhere"},
+    {.group = "telemetry", .key = "log_endpoint", .variable = "SRUN_OTEL_LOG_EXPORTER_ENDPOINT", FIELD(telemetry.log_endpoint),
+     .type = KNOB_URL,
+     .help = "the receiver of log records; unset: what OTEL_EXPORTER_OTLP_* say, else localhost"},
+    {.group = "telemetry", .key = "log_insecure", .variable = "SRUN_OTEL_LOG_EXPORTER_ENDPOINT_INSECURE", FIELD(telemetry.log_insecure),
+     .type = KNOB_ON,
+     .help = "an endpoint without a scheme is spoken to without TLS"},
 };
 _Static_assert(COUNT_OF(knobs) <= CONFIG_KNOBS_MAX, "a place for each in struct config");
 /* clang-format on */

@@ -28,6 +28,7 @@ static void leave_if_stuck(srun_runner *runner)
     pushing_finish(runner);
     SRUN_ERROR(runner->log, "leaving with stuck threads", SRUN_UINT("stuck", stuck),
                SRUN_INT("exit_code", code));
+    shipping_finish(runner);
     _exit(code);
 }
 

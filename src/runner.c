@@ -158,11 +158,13 @@ static void free_services(srun_runner *runner)
     free(runner->services);
 }
 
-/* False: an exporter has not returned, and uses what is here. */
+/* Logs last: what went wrong with the others is in them. False: an exporter has not returned, and
+ * uses what is here. */
 static bool finish_exports(srun_runner *runner)
 {
     tracing_finish(runner);
     pushing_finish(runner);
+    shipping_finish(runner);
     return runner->periodic == NULL;
 }
 
@@ -199,6 +201,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     if (!finish_exports(runner))
         return NULL;
     tracing_free(runner);
+    shipping_free(runner);
     if (runner->holds_stack)
         stack_release();
     if (runner->holds_crash) {
@@ -426,6 +429,7 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
         return rc;
     rc = prepare(runner, err);
     rc = rc < 0 ? rc : tracing_start(runner, err);
+    rc = rc < 0 ? rc : shipping_start(runner, err);
     rc = rc < 0 ? rc : pushing_start(runner, err);
     if (rc < 0)
         return rc;

@@ -21,6 +21,7 @@
 #include "notify.h"
 #include "sequence.h"
 #include "service.h"
+#include "shipping.h"
 #include "signals.h"
 #include "succession.h"
 #include "tracing.h"
@@ -77,6 +78,7 @@ struct srun_runner {
     struct succession succession;
     struct checkup checkup;
     struct tracing tracing;
+    struct shipping shipping;
     struct admin *admin; /* NULL until it is needed */
     struct telemetry_meters *meters;
     struct instruments *instruments;     /* NULL before the start */

@@ -128,7 +128,12 @@ struct srun_config {
                                           SRUN_OTEL_METRIC_EXPORTER */
         int metric_insecure;           /* as above SRUN_OTEL_METRIC_EXPORTER_ENDPOINT_INSECURE */
         const char *metric_endpoint;   /* as above SRUN_OTEL_METRIC_EXPORTER_ENDPOINT */
-        void *more[6];
+        srun_exporter log_exporter;    /* where log records are sent, beside being written; none:
+                                          nowhere [OTEL_LOGS_EXPORTER, else none]
+                                          SRUN_OTEL_LOG_EXPORTER */
+        int log_insecure;              /* as above SRUN_OTEL_LOG_EXPORTER_ENDPOINT_INSECURE */
+        const char *log_endpoint;      /* as above SRUN_OTEL_LOG_EXPORTER_ENDPOINT */
+        void *more[4];
     } telemetry;
 
     struct {

@@ -146,6 +146,11 @@ SRUN_API void srun_runner_info(const srun_runner *runner, struct srun_run_info *
 /* The program's logger (no scope), or NULL for a NULL runner. Borrowed. Threads: any. */
 SRUN_API srun_logger *srun_runner_log(const srun_runner *runner);
 
+/* Waits until all that was logged before has been sent to the receiver of log records, if one is
+ * configured: 0, -EIO when some of it was lost, -ETIMEDOUT, SRUN_EFORK. NULL runner: 0. At the end of
+ * the program this is done anyway. Threads: any. */
+SRUN_API int srun_runner_flush_logs(srun_runner *runner, int64_t timeout_ms);
+
 #ifdef __cplusplus
 }
 #endif
