@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NEVER INT64_MAX
 #define TELL_EVERY (10 * NS_PER_S)   /* of losses */
@@ -30,9 +31,10 @@ struct logs {
     char *memory;
     unsigned stamp; /* self_stamp of the process it works in */
     pthread_t thread;
-    void **items;                /* of the export in progress */
-    struct telemetry_log *batch; /* the same, as the exporter takes them */
-    uint64_t told;               /* losses, so far */
+    void **items;                                         /* of the export in progress */
+    struct telemetry_log *batch;                          /* the same, as the exporter takes them */
+    char why[sizeof((struct telemetry_result *)0)->text]; /* of the last loss in an export */
+    uint64_t told;                                        /* losses, so far */
     int64_t told_at;
     _Atomic bool closed, abandoned; /* abandoned: the exporter has not returned */
     _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end;
@@ -98,22 +100,23 @@ static uint64_t lost_by_export(const struct logs *logs)
            atomic_load(&logs->lost_at_end);
 }
 
-static void tell(struct logs *logs, const char *why, bool last)
+static void tell(struct logs *logs, bool last)
 {
     struct logs_stats stats;
     logs_stats(logs, &stats);
     uint64_t lost = stats.dropped + stats.rejected + stats.lost_in_export + stats.lost_at_end;
     int64_t now = clock_real_now();
-    if (!last && atomic_load(&logs->abandoned))
+    bool abandoned = atomic_load(&logs->abandoned); /* then `why` may be written any time */
+    if (!last && abandoned)
         return;
     if (lost == logs->told || (!last && logs->told_at != 0 && now - logs->told_at < TELL_EVERY))
         return;
-    SRUN_WARN(logs->options.log, "log records were not sent",
-              SRUN_UINT("records", lost - logs->told),
-              SRUN_UINT("so_far_queue_full", stats.dropped),
-              SRUN_UINT("so_far_in_export", stats.lost_in_export),
-              SRUN_UINT("so_far_rejected", stats.rejected),
-              SRUN_UINT("so_far_at_end", stats.lost_at_end), SRUN_STR("last", why));
+    SRUN_WARN(
+        logs->options.log, "log records were not sent", SRUN_UINT("records", lost - logs->told),
+        SRUN_UINT("so_far_queue_full", stats.dropped),
+        SRUN_UINT("so_far_in_export", stats.lost_in_export),
+        SRUN_UINT("so_far_rejected", stats.rejected), SRUN_UINT("so_far_at_end", stats.lost_at_end),
+        SRUN_STR("last", abandoned ? "" : logs->why));
     logs->told = lost;
     logs->told_at = now;
 }
@@ -135,7 +138,9 @@ static void export_items(struct logs *logs, size_t count, int64_t deadline_ns)
         logs->batch[i] = *log_item_finish(logs->items[i], &logs->options.limits);
     exporter->logs(exporter, logs->batch, count, deadline_ns, &result);
     account(logs, &result, count);
-    tell(logs, result.text, false);
+    if (result.text[0] != '\0')
+        memcpy(logs->why, result.text, sizeof logs->why);
+    tell(logs, false);
 }
 
 static int64_t export_deadline(const struct logs *logs)
@@ -285,7 +290,7 @@ int logs_shutdown(struct logs *logs, int64_t deadline_ns)
     atomic_store(&logs->closed, true);
     pthread_mutex_unlock(&logs->lock);
     int rc = end_thread(logs, deadline_ns);
-    tell(logs, "", true);
+    tell(logs, true);
     return rc == 0 && lost_by_export(logs) != lost ? -EIO : rc;
 }
 

@@ -44,6 +44,13 @@ function attributes(list) {
   return all;
 }
 
+// What a log record says, for the tests that read it.
+function record(scope, item) {
+  return { scope, body: item.body?.stringValue, severity: [item.severityNumber, item.severityText], event: item.eventName || '',
+    trace: Buffer.from(item.traceId || []).toString('hex'), span: Buffer.from(item.spanId || []).toString('hex'),
+    flags: item.flags || 0, time: String(item.timeUnixNano), attributes: attributes(item.attributes) };
+}
+
 function decode(signal, body) {
   const [Request, , , resources, scopes, items] = signals[signal];
   const request = Request.decode(body);
@@ -58,6 +65,8 @@ function decode(signal, body) {
     kinds: [...new Set(all.flatMap((item) => ['gauge', 'sum', 'histogram', 'exponentialHistogram'].filter((kind) => item[kind])))],
     attributes: attributes(first.attributes || (first.gauge || first.sum || first.histogram || first.exponentialHistogram
       || { dataPoints: [{}] }).dataPoints[0].attributes),
+    records: signal === 'logs' ? request[resources].flatMap((resource) => resource[scopes].flatMap((scope) =>
+      scope[items].map((item) => record((scope.scope || {}).name || '', item)))) : undefined,
     again: Buffer.from(Request.encode(request).finish()).equals(body), // the same bytes: all was understood
   };
 }
