@@ -13,6 +13,21 @@ void leaks_begin(struct leaks *leaks)
     (void)proc_threads(&leaks->threads);
 }
 
+void leaks_allow(struct leaks *leaks, int fd)
+{
+    struct proc_list *known = &leaks->descriptors;
+    if (!leaks->wanted || proc_list_has(known, fd))
+        return;
+    int *numbers = realloc(known->numbers, (known->count + 1) * sizeof numbers[0]);
+    if (numbers == NULL)
+        return;
+    size_t at = known->count++;
+    for (; at > 0 && numbers[at - 1] > fd; at--)
+        numbers[at] = numbers[at - 1];
+    numbers[at] = fd;
+    known->numbers = numbers;
+}
+
 static const char *owner_of(const struct leaks *leaks, int fd)
 {
     for (size_t i = leaks->owner_count; i > 0; i--)

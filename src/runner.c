@@ -249,7 +249,10 @@ static void join_journal(srun_runner *runner)
         path = JOURNAL_SOCKET;
     if (path == NULL || strcmp(path, "none") == 0)
         return;
-    if (log_join_journal(runner->log, path, value->name, &why) < 0)
+    int fd = log_join_journal(runner->log, path, value->name, &why);
+    if (fd >= 0)
+        leaks_allow(&runner->leaks, fd);
+    else
         SRUN_WARN(runner->log, "the journal gets lines, not entries", SRUN_STR("why", why.text));
 }
 

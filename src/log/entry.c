@@ -136,7 +136,10 @@ static void put_attr(struct out *out, const struct srun_kv *kv)
         put_text(out, &name, kv->value.str);
         return;
     case SRUN_KV_BYTES:
-        put_field(out, name.text, name.size, kv->value.str, kv->value.str != NULL ? kv->size : 0);
+        if (kv->value.str != NULL)
+            put_field(out, name.text, name.size, kv->value.str, kv->size);
+        else
+            put_text(out, &name, kv->size > 0 ? NULL : "");
         return;
     case SRUN_KV_INT:
         size = number_int(text, kv->value.i);

@@ -186,6 +186,11 @@ bool journal_write(struct journal *journal, const struct journal_entry *entry)
     return post_any(journal, buffer, (size_t)(out.at - buffer));
 }
 
+int journal_fd(const struct journal *journal)
+{
+    return journal->fd;
+}
+
 struct journal *journal_free(struct journal *journal)
 {
     if (journal == NULL)

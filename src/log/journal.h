@@ -25,6 +25,8 @@ bool journal_is_behind(int fd, const char *stream);
  * or what socket says. */
 int journal_open(struct journal **out, const char *path, const char *identifier, srun_err *err);
 
+int journal_fd(const struct journal *journal);
+
 /* True when it has taken the record. The entry's identifier is filled in here. */
 bool journal_write(struct journal *journal, const struct journal_entry *entry);
 

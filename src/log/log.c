@@ -64,16 +64,22 @@ void log_set_ids(bool (*ids)(char trace_id[33], char span_id[17]))
 
 #define IDS_MAX 96 /* of their text in either form */
 
+struct ids {
+    bool known;
+    char trace_id[33], span_id[17];
+    char text[IDS_MAX];
+};
+
 /* The ids of the current span, as two attributes. */
-static __attribute__((noinline)) size_t render_ids(char out[IDS_MAX], const char *trace_id,
-                                                   const char *span_id, bool json)
+static __attribute__((noinline)) size_t render_ids(struct ids *ids, bool json)
 {
-    const char *parts[] = {json ? ",\"trace_id\":\"" : " trace_id=", trace_id,
-                           json ? "\",\"span_id\":\"" : " span_id=", span_id, json ? "\"" : ""};
-    char *at = out;
+    const char *parts[] = {json ? ",\"trace_id\":\"" : " trace_id=", ids->trace_id,
+                           json ? "\",\"span_id\":\"" : " span_id=", ids->span_id,
+                           json ? "\"" : ""};
+    char *at = ids->text;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         at = stpcpy(at, parts[i]);
-    return (size_t)(at - out);
+    return (size_t)(at - ids->text);
 }
 
 static inline __attribute__((always_inline)) void encode(struct out *out,
@@ -110,41 +116,40 @@ write_record(const struct family *family, const struct record *record, bool json
 static __attribute__((noinline)) bool write_entry(struct journal *journal, const srun_logger *log,
                                                   const struct record *record,
                                                   const struct srun_source *source,
-                                                  const char *const ids[2])
+                                                  const struct ids *ids)
 {
     bool known = source != NULL && source->file != NULL && source->function != NULL;
-    return journal_write(journal, &(const struct journal_entry){.record = record,
-                                                                .source = known ? source : NULL,
-                                                                .trace_id = ids[0],
-                                                                .span_id = ids[1],
-                                                                .scope = log->scope,
-                                                                .own = log->own});
+    return journal_write(
+        journal, &(const struct journal_entry){.record = record,
+                                               .source = known ? source : NULL,
+                                               .trace_id = ids->known ? ids->trace_id : NULL,
+                                               .span_id = ids->known ? ids->span_id : NULL,
+                                               .scope = log->scope,
+                                               .own = log->own});
 }
 
 /* A record takes the losses that nobody told yet with it; when it is lost itself they are left,
  * one more, to the next. So the sum of what is told never exceeds what was lost. */
 static inline __attribute__((always_inline)) void
-write_and_account(const srun_logger *log, struct record *record, const struct srun_source *source)
+write_and_account(const srun_logger *log, struct record *record, const struct srun_source *source,
+                  struct ids *ids)
 {
     struct family *family = log->family;
     bool json = atomic_load_explicit(&family->format, memory_order_relaxed) == SRUN_LOG_JSON;
     const struct prefix *prefix = json ? &log->json : &log->text;
     record->prefix = prefix->data;
     record->prefix_size = prefix->size;
-    char ids_text[IDS_MAX], trace_id[33], span_id[17];
-    bool (*ids)(char trace_id[33], char span_id[17]) =
+    bool (*find)(char trace_id[33], char span_id[17]) =
         atomic_load_explicit(&current_ids, memory_order_relaxed);
-    record->ids = ids_text;
-    bool has_ids = ids != NULL && ids(trace_id, span_id);
-    if (has_ids)
-        record->ids_size = render_ids(ids_text, trace_id, span_id, json);
+    ids->known = find != NULL && find(ids->trace_id, ids->span_id);
+    record->ids = ids->text;
+    if (ids->known)
+        record->ids_size = render_ids(ids, json);
     if (atomic_load_explicit(&family->untold, memory_order_relaxed) > 0)
         record->lost = atomic_exchange(&family->untold, 0);
 
     struct journal *journal = atomic_load_explicit(&family->journal, memory_order_acquire);
-    if (__builtin_expect(journal != NULL, 0) &&
-        write_entry(journal, log, record, source,
-                    has_ids ? (const char *[]){trace_id, span_id} : (const char *[]){NULL, NULL}))
+    if (__builtin_expect(journal != NULL, 0) && write_entry(journal, log, record, source, ids))
         return;
     if (!write_record(family, record, json)) {
         atomic_fetch_add(&family->lost, 1);
@@ -188,7 +193,8 @@ static inline __attribute__((always_inline)) void write_now(const srun_logger *l
             source != NULL && source->message_size > 0 ? source->message_size : strlen(message),
         .kvs = kvs,
     };
-    write_and_account(log, &record, source);
+    struct ids ids;
+    write_and_account(log, &record, source, &ids);
     const struct log_tap *tap = atomic_load_explicit(&log->family->tap, memory_order_acquire);
     if (__builtin_expect(tap != NULL, 0))
         offer(tap, log, &record);
@@ -310,11 +316,14 @@ void log_set_tap(srun_logger *root, const struct log_tap *tap)
 
 int log_join_journal(srun_logger *root, const char *path, const char *identifier, srun_err *err)
 {
-    struct journal *made = NULL, *none = NULL;
+    struct journal *made = NULL, *joined = NULL;
     int rc = journal_open(&made, path, identifier, err);
-    if (rc == 0 && !atomic_compare_exchange_strong(&root->family->journal, &none, made))
-        (void)journal_free(made);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (atomic_compare_exchange_strong(&root->family->journal, &joined, made))
+        return journal_fd(made);
+    (void)journal_free(made);
+    return journal_fd(joined);
 }
 
 int log_new(srun_logger **out, int fd, srun_log_format format, int level, int source, srun_err *err)

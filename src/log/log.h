@@ -22,8 +22,9 @@ void log_configure(srun_logger *root, srun_log_format format, int level);
 
 /* From now on the records of the family go to the journal whose socket this is, as entries of its
  * native protocol; one that it does not take is written as a line, as before. The identifier is
- * borrowed for as long as the root lives. Once. 0, -ENAMETOOLONG, -ENOMEM, or what socket says;
- * that nobody listens there yet is no error. Threads: any. */
+ * borrowed for as long as the root lives. The first one counts. Its descriptor, which stays the
+ * logger's; or -ENAMETOOLONG, -ENOMEM, or what socket says. That nobody listens there yet is no
+ * error. Threads: any. */
 int log_join_journal(srun_logger *root, const char *path, const char *identifier, srun_err *err);
 
 /* A record as data, borrowed for the call. */
