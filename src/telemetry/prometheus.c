@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "telemetry/labels.h"
+#include "telemetry/prometheus_taken.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -295,6 +296,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
             histogram_point(&w, point);
         else
             plain_point(&w, point);
+        out->failed = out->failed || w.labels.failed;
     }
     buf_free(&w.scope);
     buf_free(&w.bounds);
@@ -331,12 +333,17 @@ static void comment(struct buf *out, const char *what, const struct entry *entry
     buf_text(out, " ");
 }
 
+/* In OpenMetrics _total belongs to the lines of a counter, not to its family. */
+static size_t family_size(const struct entry *entry, bool openmetrics)
+{
+    bool counter = strcmp(type_of(entry->metric), "counter") == 0;
+    return entry->name_size - (openmetrics && counter ? strlen("_total") : 0);
+}
+
 static void write_head(struct buf *out, const struct entry *entry, bool openmetrics)
 {
     const struct telemetry_metric *metric = entry->metric;
-    size_t size = entry->name_size;
-    if (openmetrics && strcmp(type_of(metric), "counter") == 0)
-        size -= strlen("_total"); /* which belongs to the lines there, not to the family */
+    size_t size = family_size(entry, openmetrics);
     if (metric->help != NULL && metric->help[0] != '\0') {
         comment(out, "# HELP ", entry, size);
         help_text(out, metric->help, openmetrics);
@@ -363,20 +370,38 @@ static bool fits(const struct entry *first, const struct entry *entry)
     return true;
 }
 
-static size_t write_family(struct buf *out, const struct entry *first, size_t count,
-                           bool openmetrics)
+/* The names that are its own from now on; false: another family has one of them. */
+static bool take_names(struct taken *taken, const struct entry *entry, bool openmetrics)
 {
-    size_t left_out = 0, written = 0;
+    static const char *const counter[] = {"", "_total", "_created", NULL};
+    static const char *const histogram[] = {"", "_bucket", "_sum", "_count", NULL};
+    static const char *const created[] = {"", "_bucket", "_sum", "_count", "_created", NULL};
+    static const char *const plain[] = {"", NULL};
+    const char *type = type_of(entry->metric);
+    const char *const *suffixes = plain;
+    if (strcmp(type, "histogram") == 0)
+        suffixes = openmetrics ? created : histogram;
+    else if (strcmp(type, "counter") == 0 && openmetrics)
+        suffixes = counter;
+    return taken_add(taken, entry->name, family_size(entry, openmetrics), suffixes);
+}
+
+static size_t write_family(struct buf *out, const struct entry *first, size_t count,
+                           bool openmetrics, struct taken *taken)
+{
+    size_t written = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!fits(first, &first[i])) {
-            left_out++;
+        if (!fits(first, &first[i]))
             continue;
-        }
-        if (written++ == 0)
+        if (written == 0) {
+            if (!take_names(taken, &first[i], openmetrics))
+                break;
             write_head(out, &first[i], openmetrics);
+        }
+        written++;
         write_points(out, &first[i], openmetrics);
     }
-    return left_out;
+    return count - written;
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
@@ -428,6 +453,7 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     if (resource == NULL)
         return;
     render_labels(&labels, resource->attributes);
+    out->failed = out->failed || labels.failed;
     buf_text(out, openmetrics ? "# HELP target Target metadata\n# TYPE target info\n"
                               : "# HELP target_info Target metadata\n# TYPE target_info gauge\n");
     buf_text(out, "target_info{");
@@ -435,26 +461,40 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     buf_text(out, "} 1\n");
 }
 
-size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
-                        const struct telemetry_resource *resource, bool openmetrics)
+static size_t write_families(struct buf *out, const struct entry *entries, size_t count,
+                             bool openmetrics, struct taken *taken)
 {
-    auto_buf struct buf names = {0};
     size_t left_out = 0;
-    struct entry *entries = calloc(count + 1, sizeof *entries);
-    if (entries == NULL || !name_all(entries, metrics, count, &names)) {
-        free(entries);
-        out->failed = true;
-        return 0;
-    }
-    arrange(entries, count);
     for (size_t i = 0, size = 0; i < count; i += size) {
         for (size = 1; i + size < count && entries[i + size].lead == entries[i].lead; size++)
             ;
-        left_out += write_family(out, &entries[i], size, openmetrics);
+        left_out += write_family(out, &entries[i], size, openmetrics, taken);
     }
-    write_target(out, resource, openmetrics);
-    if (openmetrics)
-        buf_text(out, "# EOF\n");
+    return left_out;
+}
+
+size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
+                        const struct telemetry_resource *resource, bool openmetrics)
+{
+    static const char *const target[] = {"target_info", NULL};
+    static const char *const target_family[] = {"target", "target_info", NULL};
+    auto_buf struct buf names = {0};
+    struct taken taken = {0};
+    size_t left_out = 0;
+    struct entry *entries = calloc(count + 1, sizeof *entries);
+    bool able =
+        entries != NULL && taken_init(&taken, count) && name_all(entries, metrics, count, &names);
+    if (able) {
+        if (resource != NULL)
+            (void)taken_add(&taken, "", 0, openmetrics ? target_family : target);
+        arrange(entries, count);
+        left_out = write_families(out, entries, count, openmetrics, &taken);
+        write_target(out, resource, openmetrics);
+        if (openmetrics)
+            buf_text(out, "# EOF\n");
+    }
+    out->failed = out->failed || !able || taken.texts.failed;
+    taken_free(&taken);
     free(entries);
     return left_out;
 }

@@ -12,8 +12,8 @@
 #include "telemetry/export.h"
 
 /* resource: for target_info; NULL: none. Out of memory shows in out. How many metrics were left
- * out: their name is taken by one of another type, or of the same scope, or they are differences.
- */
+ * out: their name, or that of one of their lines, is taken by one of another type or of the same
+ * scope, or they are differences. */
 size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
                         const struct telemetry_resource *resource, bool openmetrics);
 

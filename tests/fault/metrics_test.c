@@ -92,8 +92,35 @@ START_TEST(what_is_counted_is_not_lost)
     }
 END_TEST
 
+/* Labels that nobody has rendered yet need memory while the page is written. */
+static void write_page(void *arg)
+{
+    const struct telemetry_point points[] = {
+        {.attributes = SRUN_KVS(SRUN_STR("route", "/a"))},
+        {.attributes = SRUN_KVS(SRUN_STR("route", "/b"))},
+    };
+    const struct telemetry_metric metric = {.name = "n", .points = points, .point_count = 2};
+    const struct telemetry_resource resource = {.attributes = SRUN_KVS(SRUN_STR("a", "b"))};
+    struct buf out = {0};
+    (void)arg;
+    scenario_arm();
+    (void)prometheus_write(&out, &metric, 1, &resource, false);
+    (void)scenario_disarm();
+    SCENARIO_ASSERT(out.failed || (strstr(out.data, "n{route=\"/a\"} 0\n") != NULL &&
+                                   strstr(out.data, "n{route=\"/b\"} 0\n") != NULL &&
+                                   strstr(out.data, "target_info{a=\"b\"} 1\n") != NULL),
+                    "%s", out.data);
+    buf_free(&out);
+}
+
+START_TEST(a_page_without_its_labels_is_no_page)
+    {
+        scenario_each("writing", FAULT_MEMORY, write_page, NULL);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("fault.metrics", without_memory_or_threads_nothing_breaks,
-                   what_is_counted_is_not_lost);
+                   what_is_counted_is_not_lost, a_page_without_its_labels_is_no_page);
 }
