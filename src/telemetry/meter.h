@@ -4,7 +4,8 @@
  * that collect them. Public calls are in srun/metrics.h; this is for who runs the whole.
  *
  *     instrument  what is measured: names, rules, views           series  where it is counted
- *     observe     callbacks                                       collect readers
+ *     observe     callbacks                                       collect readers, point what they
+ * read
  *
  * One lock, a leaf: it guards lists and what is made for the first time. Whoever collects holds the
  * turn (a flag), not the lock, while callbacks run. Threads: any, but for what says otherwise.

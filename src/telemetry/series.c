@@ -109,8 +109,10 @@ static void record_exponential(const struct srun_series *series, double value)
         return;
     struct series_exponential *own =
         &series->exponential[cpu_now(series->cpus) % series_stripes(series)];
+    struct extremes extremes = {~sortable_of(value), sortable_of(value)};
     pthread_mutex_lock(&own->lock);
     exponential_record(&own->histogram, value);
+    extremes_widen(&own->fresh, extremes);
     pthread_mutex_unlock(&own->lock);
 }
 

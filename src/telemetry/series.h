@@ -29,16 +29,24 @@ enum series_how {
     SERIES_OBSERVED     /* under the lock of the meters */
 };
 
-/* The cells of a histogram. The least and the largest are kept as numbers that only grow. */
+/* The cells of a histogram. The least and the largest, as in struct extremes, are emptied by who
+ * has the turn when some reader wants differences. */
 enum { SERIES_TOTAL, SERIES_LEAST, SERIES_LARGEST, SERIES_BUCKETS };
 
 /* One for each processor, or for some of them when there are many: a set of buckets is large. */
 #define SERIES_STRIPES_MAX 8
 
+/* The least and the largest value, as numbers that sort as they do; the least by its complement, so
+ * that both only grow. 0: there is none. */
+struct extremes {
+    uint64_t least, largest;
+};
+
 struct series_exponential {
-    pthread_mutex_t lock;
-    struct exponential histogram; /* guarded by it */
-    char apart[64];               /* from the next one */
+    pthread_mutex_t lock; /* guards what follows */
+    struct exponential histogram;
+    struct extremes fresh; /* as in the cells of a histogram */
+    char apart[64];        /* from the next one */
 };
 
 struct srun_series {
@@ -56,9 +64,20 @@ struct srun_series {
     struct series_exponential *exponential; /* series_stripes of them */
     uint64_t hash, start_ns;
     struct srun_series *_Atomic next;
-    uint64_t observed;                 /* the value by its bits, guarded by the lock, as is seen */
-    uint64_t seen;                     /* in which collect; 0: never */
-    void *last[TELEMETRY_READERS_MAX]; /* what a reader that wants differences has seen; its own */
+    /* What a reader that wants differences has seen; its own. */
+    void *last[TELEMETRY_READERS_MAX];
+    union {
+        struct { /* of an observed one, guarded by the lock; values by their bits */
+            uint64_t observed;
+            uint64_t seen;     /* in which collect; 0: never */
+            uint64_t before;   /* the value that was seen before, */
+            uint64_t base;     /* what a counter had before it began anew, all told */
+            uint64_t told_ns;  /* when it was told before */
+            uint64_t reset_ns; /* the last time at which it had not begun anew; 0: it never has */
+        };
+        /* Of a histogram, by who has the turn: what was taken out of its cells. */
+        struct extremes ever;
+    };
 };
 
 /* Readers look without a lock; a larger one takes the place of a full one, which stays for those
@@ -148,6 +167,7 @@ struct telemetry_meters {
     int64_t wall_offset; /* from monotonic to Unix time, fixed: time never steps back */
     struct srun_instrument *_Atomic first;
     _Atomic uint64_t late, overflowing;
+    _Atomic unsigned deltas; /* readers that want differences */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -211,6 +231,12 @@ static inline uint64_t sortable_of(double value)
 static inline double of_sortable(uint64_t sortable)
 {
     return real_of((sortable >> 63) != 0 ? sortable & ~(UINT64_C(1) << 63) : ~sortable);
+}
+
+static inline void extremes_widen(struct extremes *all, struct extremes more)
+{
+    all->least = more.least > all->least ? more.least : all->least;
+    all->largest = more.largest > all->largest ? more.largest : all->largest;
 }
 
 #endif
