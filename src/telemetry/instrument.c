@@ -4,7 +4,7 @@
  * set-up; it may take the lock, allocate and log. What goes wrong is told once and leaves a handle
  * that works.
  */
-#include "telemetry/series.h"
+#include "telemetry/exemplar.h"
 
 #include "base/clock.h"
 #include "base/duration.h"
@@ -59,6 +59,13 @@ int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log)
     (void)thread_cond_init(&meters->changed);
     *out = meters;
     return 0;
+}
+
+void telemetry_exemplars(struct telemetry_meters *meters, enum telemetry_exemplar_filter filter)
+{
+    pthread_mutex_lock(&meters->lock);
+    meters->exemplar_filter = filter;
+    pthread_mutex_unlock(&meters->lock);
 }
 
 static void free_instruments(struct telemetry_meters *meters)
@@ -131,6 +138,7 @@ struct telemetry_meters *telemetry_meters_free(struct telemetry_meters *meters)
         free(meter);
     }
     cells_free(&meters->cells);
+    exemplars_free(meters);
     (void)pthread_cond_destroy(&meters->changed);
     (void)pthread_mutex_destroy(&meters->lock);
     free(meters);

@@ -26,6 +26,15 @@ struct telemetry_reader;
 /* 0 or -ENOMEM. log is borrowed, may be NULL. */
 int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log);
 
+/* Which measurements may become exemplars: those in a span that is sampled, all, none. For series
+ * that are made from now on [those in a span]. */
+enum telemetry_exemplar_filter {
+    TELEMETRY_EXEMPLARS_OF_TRACES,
+    TELEMETRY_EXEMPLARS_ALWAYS,
+    TELEMETRY_EXEMPLARS_NEVER
+};
+void telemetry_exemplars(struct telemetry_meters *meters, enum telemetry_exemplar_filter filter);
+
 /* Nobody collects any more: waits up to 2 s for callbacks that were late. False: one has not
  * returned, so nothing that it may use may be freed. */
 bool telemetry_meters_settle(struct telemetry_meters *meters);

@@ -8,6 +8,8 @@
  */
 #include "telemetry/point.h"
 
+#include "telemetry/exemplar.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -346,9 +348,10 @@ bool point_fill(struct telemetry_reader *reader, struct srun_series *series,
                 struct telemetry_point *point)
 {
     *point = (struct telemetry_point){.start_ns = series->start_ns, .time_ns = reader->now_ns};
-    /* The value last: a difference that was taken has to be told. */
-    if (is_hidden(reader, series) || !fill_labels(reader, series, point) ||
-        !fill_value(reader, series, point))
+    if (is_hidden(reader, series) || !fill_labels(reader, series, point))
+        return false;
+    exemplars_fill(reader, series, point); /* before the value, which so has them in it */
+    if (!fill_value(reader, series, point))
         return false;
     if (point_is_delta(reader, series->instrument) && reader->before_ns > point->start_ns)
         point->start_ns = reader->before_ns;

@@ -116,40 +116,9 @@ static void end_line(struct writer *w)
     buf_add(w->out, "\n", 1);
 }
 
-static void hex(struct buf *out, const char *name, const uint8_t *bytes, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    buf_text(out, name);
-    for (size_t i = 0; i < size; i++) {
-        const char pair[] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
-        buf_add(out, pair, 2);
-    }
-    buf_text(out, "\"");
-}
-
-static bool is_zero_id(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
-/* Seconds with the milliseconds; the whole is beyond what a double can say. */
-static void time_text(struct buf *out, uint64_t ns)
-{
-    char text[NUMBER_MAX];
-    uint64_t ms = ns / 1000000;
-    size_t size = number_uint(text, ms / 1000);
-    text[size] = '.';
-    number_padded(text + size + 1, (uint32_t)(ms % 1000), 3);
-    buf_add(out, text, size + 4);
-}
-
 /* The newest one whose value lies in (low, high]. */
 static void exemplar(struct writer *w, const struct telemetry_point *point, double low, double high)
 {
-    char value[NUMBER_MAX];
     const struct telemetry_exemplar *found = NULL;
     for (size_t i = 0; w->openmetrics && i < point->exemplar_count; i++) {
         const struct telemetry_exemplar *at = &point->exemplars[i];
@@ -158,35 +127,10 @@ static void exemplar(struct writer *w, const struct telemetry_point *point, doub
     }
     if (found == NULL)
         return;
-    buf_text(w->out, " # {");
-    if (!is_zero_id(found->trace_id, sizeof found->trace_id)) {
-        hex(w->out, "trace_id=\"", found->trace_id, sizeof found->trace_id);
-        hex(w->out, ",span_id=\"", found->span_id, sizeof found->span_id);
-    }
-    buf_text(w->out, "} ");
-    buf_add(w->out, value, number_double_text(value, found->value));
-    buf_text(w->out, " ");
-    time_text(w->out, found->time_ns);
+    prometheus_exemplar(w->out, found);
 }
 
 /* --- points ---------------------------------------------------------------------------------- */
-
-/* A set that nobody has rendered yet. */
-static void render_labels(struct buf *out, const struct srun_kv *kvs)
-{
-    struct srun_kv list[LABELS_MAX + 1];
-    struct labels labels;
-    out->size = 0;
-    unsigned char *kept = labels_read(&labels, kvs, NULL, 0) ? malloc(labels.size + 1) : NULL;
-    if (kept == NULL) {
-        out->failed = true;
-        return;
-    }
-    labels_keep(&labels, kept);
-    labels_list(kept, labels.count, list);
-    labels_text(out, list);
-    free(kept);
-}
 
 static void use_labels(struct writer *w, const struct telemetry_point *point)
 {
@@ -194,7 +138,7 @@ static void use_labels(struct writer *w, const struct telemetry_point *point)
     w->point_size = point->label_size;
     if (point->labels != NULL)
         return;
-    render_labels(&w->labels, point->attributes);
+    prometheus_labels(&w->labels, point->attributes);
     w->point_labels = w->labels.data;
     w->point_size = w->labels.size;
 }
@@ -452,7 +396,7 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     auto_buf struct buf labels = {0};
     if (resource == NULL)
         return;
-    render_labels(&labels, resource->attributes);
+    prometheus_labels(&labels, resource->attributes);
     out->failed = out->failed || labels.failed;
     buf_text(out, openmetrics ? "# HELP target Target metadata\n# TYPE target info\n"
                               : "# HELP target_info Target metadata\n# TYPE target_info gauge\n");

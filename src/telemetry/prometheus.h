@@ -17,6 +17,13 @@
 size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
                         const struct telemetry_resource *resource, bool openmetrics);
 
+/* # {trace_id="...",span_id="..."} value seconds: what stands behind a line in OpenMetrics. Its
+ * attributes as well, as far as all its labels together have no more than 128 characters. */
+void prometheus_exemplar(struct buf *out, const struct telemetry_exemplar *exemplar);
+
+/* A set that nobody has rendered yet, in place of what is in out. */
+void prometheus_labels(struct buf *out, const struct srun_kv *kvs);
+
 /* The name of the family in the text format: http.server.duration, "s" ->
  * http_server_duration_seconds. unit_out (may be NULL): where the unit begins in what was added,
  * without the _; 0: it has none. */

@@ -4,9 +4,7 @@
  * without a lock for a set of attributes, the lock only for a set that is new. What cannot be
  * counted is counted as dropped, and told by who collects.
  */
-#include "telemetry/series.h"
-
-#include "telemetry/self.h"
+#include "telemetry/exemplar.h"
 
 #include <errno.h>
 #include <float.h>
@@ -36,69 +34,72 @@ static inline bool is_finite(double value)
     return value >= -DBL_MAX && value <= DBL_MAX;
 }
 
-static inline void add_real(struct srun_series *series, double n)
+/* What was counted: kvs as in exemplar_offer. */
+static inline void counted(struct srun_series *series, uint64_t bits, const struct srun_kv *kvs)
+{
+    if (exemplar_is_wanted(series))
+        exemplar_offer(series, bits, kvs);
+}
+
+static inline void add_real(struct srun_series *series, double n, const struct srun_kv *kvs)
 {
     bool monotonic = series->least == 0;
-    if (series->how == SERIES_SUM_REAL && is_finite(n) && !(monotonic && n < 0))
+    if (series->how == SERIES_SUM_REAL && is_finite(n) && !(monotonic && n < 0)) {
         cell_add_real(here(series), n);
-    else
+        counted(series, bits_of(n), kvs);
+    } else {
         drop(series);
+    }
 }
 
 /* All but the one case that has to be quick; apart, so that this one needs no frame. */
-static __attribute__((noinline)) void add_otherwise(struct srun_series *series, int64_t n)
+static __attribute__((noinline)) void add_otherwise(struct srun_series *series, int64_t n,
+                                                    const struct srun_kv *kvs)
 {
-    if (series->how == SERIES_SUM_REAL)
-        add_real(series, (double)n);
-    else if (series->how == SERIES_SUM && n >= series->least)
+    if (series->how == SERIES_SUM_REAL) {
+        add_real(series, (double)n, kvs);
+    } else if (series->how == SERIES_SUM && n >= series->least) {
         cell_add(here(series), (uint64_t)n);
-    else
+        counted(series, (uint64_t)n, kvs);
+    } else {
         drop(series);
+    }
 }
 
-static inline void add(struct srun_series *series, int64_t n)
+static inline void add(struct srun_series *series, int64_t n, const struct srun_kv *kvs)
 {
     unsigned cpu = cpu_guess();
-    if (__builtin_expect(series->how == SERIES_SUM && n >= series->least && cpu < series->cpus, 1))
+    if (__builtin_expect(series->how == SERIES_SUM && n >= series->least && cpu < series->cpus,
+                         1)) {
         cell_add(cells_of(series->cells, cpu), (uint64_t)n);
-    else
-        add_otherwise(series, n);
+        counted(series, (uint64_t)n, kvs);
+    } else {
+        add_otherwise(series, n, kvs);
+    }
 }
 
-static inline void set_bits(struct srun_series *series, uint64_t bits)
+static inline void set_bits(struct srun_series *series, uint64_t bits, const struct srun_kv *kvs)
 {
     atomic_store_explicit(&series->cells[0], bits, memory_order_relaxed);
     if (atomic_load_explicit(&series->cells[1], memory_order_relaxed) == 0)
         atomic_store_explicit(&series->cells[1], 1, memory_order_release);
+    counted(series, bits, kvs);
 }
 
-static inline void set(struct srun_series *series, int64_t value)
+static inline void set(struct srun_series *series, int64_t value, const struct srun_kv *kvs)
 {
     if (series->how == SERIES_LAST)
-        set_bits(series, series->is_real ? bits_of((double)value) : (uint64_t)value);
+        set_bits(series, series->is_real ? bits_of((double)value) : (uint64_t)value, kvs);
     else
         drop(series);
 }
 
-static inline void set_real(struct srun_series *series, double value)
+static inline void set_real(struct srun_series *series, double value, const struct srun_kv *kvs)
 {
     if (series->how == SERIES_LAST && series->is_real && is_finite(value))
-        set_bits(series, bits_of(value));
+        set_bits(series, bits_of(value), kvs);
     else
         drop(series);
-}
-
-/* The first bound that is not below the value. Every step halves what is left, without a branch
- * that could be guessed wrong. */
-static inline size_t bucket_of(const double *bounds, size_t count, double value)
-{
-    const double *at = bounds;
-    while (count > 1) {
-        size_t half = count / 2;
-        at += at[half - 1] < value ? half : 0;
-        count -= half;
-    }
-    return (size_t)(at - bounds) + (count == 1 && *at < value);
 }
 
 /* Who has the lock may have been moved elsewhere, so it is one; but hardly anybody waits for it. In
@@ -118,7 +119,7 @@ static void record_exponential(const struct srun_series *series, double value)
 
 static inline void record_bucket(struct srun_series *series, double value)
 {
-    size_t bucket = bucket_of(series->bounds, series->bound_count, value);
+    size_t bucket = series_bucket_of(series->bounds, series->bound_count, value);
     cell *cells = here(series);
     cell_add(&cells[SERIES_BUCKETS + bucket], 1);
     cell_add_real(&cells[SERIES_TOTAL], value);
@@ -126,45 +127,48 @@ static inline void record_bucket(struct srun_series *series, double value)
     cell_raise(&cells[SERIES_LARGEST], sortable_of(value));
 }
 
-static inline void record(struct srun_series *series, double value)
+static inline void record(struct srun_series *series, double value, const struct srun_kv *kvs)
 {
     bool fits = value >= 0 && value <= DBL_MAX;
-    if (fits && series->how == SERIES_HISTOGRAM)
+    if (fits && series->how == SERIES_HISTOGRAM) {
         record_bucket(series, value);
-    else if (fits && series->how == SERIES_EXPONENTIAL)
+    } else if (fits && series->how == SERIES_EXPONENTIAL) {
         record_exponential(series, value);
-    else
+    } else {
         drop(series);
+        return;
+    }
+    counted(series, bits_of(value), kvs);
 }
 
 void srun_series_add(srun_series *series, int64_t n)
 {
     if (series != NULL)
-        add(series, n);
+        add(series, n, NULL);
 }
 
 void srun_series_add_real(srun_series *series, double n)
 {
     if (series != NULL)
-        add_real(series, n);
+        add_real(series, n, NULL);
 }
 
 void srun_series_set(srun_series *series, int64_t value)
 {
     if (series != NULL)
-        set(series, value);
+        set(series, value, NULL);
 }
 
 void srun_series_set_real(srun_series *series, double value)
 {
     if (series != NULL)
-        set_real(series, value);
+        set_real(series, value, NULL);
 }
 
 void srun_series_record(srun_series *series, double value)
 {
     if (series != NULL)
-        record(series, value);
+        record(series, value, NULL);
 }
 
 /* --- making series --------------------------------------------------------------------------- */
@@ -277,8 +281,10 @@ static struct srun_series *series_new_locked(struct srun_instrument *instrument,
     char *behind = (char *)(made + 1);
     labels_keep(labels, (unsigned char *)behind);
     memcpy(behind + labels->size, text.size > 0 ? text.data : "", text.size + 1);
-    if (equip_locked(instrument, made))
+    if (equip_locked(instrument, made)) {
+        exemplars_prepare_locked(made);
         return made;
+    }
     if (instrument->is_observed)
         free(made);
     return NULL;
@@ -510,25 +516,25 @@ srun_series *srun_bind(srun_instrument *instrument, const struct srun_kv *kvs)
 
 void srun_add(srun_instrument *instrument, int64_t n, const struct srun_kv *kvs)
 {
-    add(series_for(instrument, kvs), n);
+    add(series_for(instrument, kvs), n, kvs);
 }
 
 void srun_add_real(srun_instrument *instrument, double n, const struct srun_kv *kvs)
 {
-    add_real(series_for(instrument, kvs), n);
+    add_real(series_for(instrument, kvs), n, kvs);
 }
 
 void srun_set(srun_instrument *instrument, int64_t value, const struct srun_kv *kvs)
 {
-    set(series_for(instrument, kvs), value);
+    set(series_for(instrument, kvs), value, kvs);
 }
 
 void srun_set_real(srun_instrument *instrument, double value, const struct srun_kv *kvs)
 {
-    set_real(series_for(instrument, kvs), value);
+    set_real(series_for(instrument, kvs), value, kvs);
 }
 
 void srun_record(srun_instrument *instrument, double value, const struct srun_kv *kvs)
 {
-    record(series_for(instrument, kvs), value);
+    record(series_for(instrument, kvs), value, kvs);
 }

@@ -56,8 +56,12 @@ struct srun_series {
     uint32_t bound_count;
     uint8_t how; /* an enum series_how */
     bool is_real;
-    uint16_t label_count;
+    uint8_t exemplar_mask, exemplar_always; /* see exemplar_is_wanted */
     unsigned cpus;
+    uint16_t label_count;
+    uint16_t exemplar_places, exemplar_stride; /* how many, and bytes from one to the next */
+    _Atomic bool has_exemplars;
+    struct exemplars *exemplars; /* NULL: it never has any */
     uint32_t label_size,
         text_size; /* behind this struct: the set as labels.h has it, then its text */
     struct srun_instrument *instrument;
@@ -172,6 +176,8 @@ struct telemetry_meters {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct cells cells;
+    struct exemplar_block *exemplars; /* where those of all series are */
+    enum telemetry_exemplar_filter exemplar_filter;
     struct srun_meter *meters;
     struct srun_instrument *last;
     struct meter_view *views, *last_view;
@@ -201,6 +207,19 @@ void series_free_all(struct srun_instrument *instrument);
 /* The series of a set, made if need be; the overflow when it cannot be made. With the lock. */
 struct srun_series *series_get_locked(struct srun_instrument *instrument,
                                       const struct labels *labels);
+
+/* The first bound that is not below the value. Every step halves what is left, without a branch
+ * that could be guessed wrong. */
+static inline size_t series_bucket_of(const double *bounds, size_t count, double value)
+{
+    const double *at = bounds;
+    while (count > 1) {
+        size_t half = count / 2;
+        at += at[half - 1] < value ? half : 0;
+        count -= half;
+    }
+    return (size_t)(at - bounds) + (count == 1 && *at < value);
+}
 
 static inline const unsigned char *series_labels(const struct srun_series *series)
 {
