@@ -129,15 +129,15 @@ static bool take_metric(struct telemetry_reader *reader, struct srun_instrument 
                         struct telemetry_metric *out)
 {
     struct telemetry_point *points = NULL;
-    if (instrument->how == SERIES_NOTHING)
+    if (instrument->how == SERIES_NOTHING || instrument->how == SERIES_EACH)
         return false;
     size_t count = take_points(reader, instrument, &points);
     if (count == 0)
         return false;
     *out = (struct telemetry_metric){.scope = &instrument->meter->scope,
-                                     .name = instrument->name,
+                                     .name = instrument->shown,
                                      .unit = instrument->unit,
-                                     .help = instrument->help,
+                                     .help = instrument->shown_help,
                                      .kind = kind_of(instrument),
                                      .monotonic = instrument->kind == TELEMETRY_COUNTER,
                                      .delta = point_is_delta(reader, instrument),
@@ -154,14 +154,14 @@ static void tell_troubles(struct telemetry_meters *meters, struct srun_instrumen
     uint64_t dropped = atomic_load_explicit(&instrument->dropped, memory_order_relaxed);
     if (dropped > 0 && instrument->told_dropped == 0) {
         instrument->told_dropped = dropped;
-        SRUN_WARN(meters->log, "measurements were dropped", SRUN_STR("name", instrument->name),
+        SRUN_WARN(meters->log, "measurements were dropped", SRUN_STR("name", instrument->shown),
                   SRUN_UINT("count", dropped),
                   SRUN_STR("why", "negative, not a number, or not of the instrument's type"));
     }
     if (atomic_load(&instrument->full) && instrument->told_full == 0) {
         instrument->told_full = 1;
         SRUN_WARN(meters->log, "a metric has too many sets of attributes",
-                  SRUN_STR("name", instrument->name), SRUN_UINT("limit", instrument->limit),
+                  SRUN_STR("name", instrument->shown), SRUN_UINT("limit", instrument->limit),
                   SRUN_STR("hint", "the others are counted as otel.metric.overflow"));
     }
 }

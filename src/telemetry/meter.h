@@ -3,7 +3,7 @@
  * The meters of one runner: what makes instruments and owns them and their series, and the readers
  * that collect them. Public calls are in srun/metrics.h; this is for who runs the whole.
  *
- *     instrument  what is measured: names, rules, views           series  where it is counted
+ *     instrument  what is measured, as rules and views say        series  where it is counted
  *     observe     callbacks                                       collect readers, point what they
  * read
  *

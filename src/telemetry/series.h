@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #define SERIES_LIMIT 2000
-#define SERIES_BOUNDS_MAX 500
+#define STREAMS_MAX 8 /* of one instrument */
 
 /* What a measurement does. */
 enum series_how {
@@ -26,7 +26,9 @@ enum series_how {
     SERIES_LAST,        /* two, of the first processor: the value, and whether there is one */
     SERIES_HISTOGRAM,   /* as below */
     SERIES_EXPONENTIAL, /* under a lock of this processor */
-    SERIES_OBSERVED     /* under the lock of the meters */
+    SERIES_OBSERVED,    /* under the lock of the meters */
+    SERIES_MANY,        /* to a series of each stream */
+    SERIES_EACH         /* the same, but they are looked up first */
 };
 
 /* The cells of a histogram. The least and the largest, as in struct extremes, are emptied by who
@@ -107,10 +109,15 @@ struct srun_instrument {
     int kind;
     uint8_t how; /* of its series */
     bool is_real, is_observed;
+    bool is_stream, is_echo; /* of another one, and not the first: it counts nothing as dropped */
     char *name, *unit, *help;
+    const char *shown, *shown_help; /* as the view says */
     double *bounds;
     size_t bound_count;
-    const char *const *keep; /* the view's */
+    const char *const *keep;          /* the view's */
+    struct srun_instrument **streams; /* of a SERIES_EACH: its views make several of it */
+    unsigned stream_count;
+    struct srun_series *each;
     unsigned limit;
     struct series_table *_Atomic table;
     struct srun_series *_Atomic plain; /* the series of no attributes, once there is one */
@@ -156,12 +163,7 @@ struct srun_observable {
     struct srun_observable *next;
 };
 
-struct meter_view {
-    char *pattern;
-    struct srun_view view; /* its pointers are owned */
-    char **keep;
-    struct meter_view *next;
-};
+struct meter_view;
 
 struct telemetry_meters {
     srun_logger *log;
@@ -201,9 +203,16 @@ struct srun_instrument *instrument_make(srun_meter *meter, int kind, bool is_obs
                                         const char *name,
                                         const struct srun_instrument_options *options);
 
-/* series.c: what an instrument needs before its first measurement; 0 or -ENOMEM. With the lock. */
+/* series_make.c: what an instrument needs before its first measurement; 0 or -ENOMEM. */
 int series_prepare_locked(struct srun_instrument *instrument);
 void series_free_all(struct srun_instrument *instrument);
+/* Room that lives as long as the instrument, not cleared. NULL: no memory. */
+void *series_room_locked(struct srun_instrument *instrument, size_t size);
+/* Its table, larger if need be, with room for one more. NULL: no memory. */
+struct series_table *series_table_room_locked(struct srun_instrument *instrument);
+void series_table_put(struct series_table *table, struct srun_series *series);
+/* The series of what cannot be counted apart, which is shown from now on. Threads: any. */
+struct srun_series *series_spill(struct srun_instrument *instrument);
 /* The series of a set, made if need be; the overflow when it cannot be made. With the lock. */
 struct srun_series *series_get_locked(struct srun_instrument *instrument,
                                       const struct labels *labels);
@@ -221,9 +230,41 @@ static inline size_t series_bucket_of(const double *bounds, size_t count, double
     return (size_t)(at - bounds) + (count == 1 && *at < value);
 }
 
+/* streams.c: an instrument of which several views make streams. Its series of a set, for the fast
+ * path; and what it needs for that. */
+struct srun_series *streams_bind(struct srun_instrument *instrument, const struct srun_kv *kvs);
+int streams_prepare_locked(struct srun_instrument *instrument);
+
+/* A measurement could not be counted. */
+static inline void series_drop(struct srun_instrument *instrument)
+{
+    if (instrument->how != SERIES_NOTHING && !instrument->is_echo)
+        (void)atomic_fetch_add_explicit(&instrument->dropped, 1, memory_order_relaxed);
+}
+
+/* Of a SERIES_MANY: one of each stream, behind the struct. */
+static inline struct srun_series **series_targets(struct srun_series *series)
+{
+    return (struct srun_series **)(void *)(series + 1);
+}
+
 static inline const unsigned char *series_labels(const struct srun_series *series)
 {
     return (const unsigned char *)(series + 1);
+}
+
+static inline struct srun_series *series_find(const struct series_table *table,
+                                              const struct labels *labels)
+{
+    for (size_t at = (size_t)labels->hash & table->mask;; at = (at + 1) & table->mask) {
+        struct srun_series *series =
+            atomic_load_explicit(&table->slots[at].series, memory_order_acquire);
+        if (series == NULL)
+            return NULL;
+        if (table->slots[at].hash == labels->hash && series->label_size == labels->size &&
+            series->label_count == labels->count && labels_are(labels, series_labels(series)))
+            return series;
+    }
 }
 
 static inline const char *series_text(const struct srun_series *series)
