@@ -21,7 +21,8 @@ size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics,
  * attributes as well, as far as all its labels together have no more than 128 characters. */
 void prometheus_exemplar(struct buf *out, const struct telemetry_exemplar *exemplar);
 
-/* A set that nobody has rendered yet, in place of what is in out. */
+/* A set that nobody has rendered yet, in place of what is in out. Of more than LABELS_MAX the first
+ * ones; nothing when they are too large. */
 void prometheus_labels(struct buf *out, const struct srun_kv *kvs);
 
 /* The name of the family in the text format: http.server.duration, "s" ->

@@ -13,12 +13,27 @@
 #define RUNES_MAX 128 /* names and values of an exemplar's labels, says OpenMetrics */
 #define RUNES_OF_IDS (sizeof "trace_id" - 1 + 32 + sizeof "span_id" - 1 + 16)
 
+/* Of too many the first ones. False: even those are too large. */
+static bool read_some(struct labels *labels, const struct srun_kv *kvs)
+{
+    struct srun_kv some[LABELS_MAX + 1];
+    size_t count = 0;
+    if (labels_read(labels, kvs, NULL, 0))
+        return true;
+    for (; count < LABELS_MAX && kvs[count].type != SRUN_KV_END; count++)
+        some[count] = kvs[count];
+    some[count] = (struct srun_kv){.type = SRUN_KV_END};
+    return labels_read(labels, some, NULL, 0);
+}
+
 void prometheus_labels(struct buf *out, const struct srun_kv *kvs)
 {
     struct srun_kv list[LABELS_MAX + 1];
     struct labels labels;
     out->size = 0;
-    unsigned char *kept = labels_read(&labels, kvs, NULL, 0) ? malloc(labels.size + 1) : NULL;
+    if (!read_some(&labels, kvs))
+        return;
+    unsigned char *kept = malloc(labels.size + 1);
     if (kept == NULL) {
         out->failed = true;
         return;

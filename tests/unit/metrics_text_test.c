@@ -270,6 +270,23 @@ START_TEST(the_resource_is_the_target)
     }
 END_TEST
 
+START_TEST(of_a_large_resource_some_is_shown)
+    {
+        struct srun_kv many[101];
+        char keys[100][8];
+        for (int i = 0; i < 100; i++) {
+            (void)snprintf(keys[i], sizeof keys[i], "k%02d", i);
+            many[i] = SRUN_INT(keys[i], i);
+        }
+        many[100] = (struct srun_kv){.type = SRUN_KV_END};
+        const struct telemetry_resource resource = {.attributes = many};
+        auto_buf struct buf out = {0};
+        (void)prometheus_write(&out, NULL, 0, &resource, false);
+        ck_assert(!out.failed);
+        ck_assert_ptr_nonnull(strstr(out.data, "k63=\"63\"} 1\n"));
+    }
+END_TEST
+
 START_TEST(exemplars_stand_behind_the_bucket_they_belong_to)
     {
         static const double bounds[] = {1, 2};
@@ -461,13 +478,13 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("metrics_text", names_get_their_unit_and_total_once,
-                   a_counter_is_a_family_of_its_own, a_histogram_shows_cumulative_buckets,
-                   an_exponential_histogram_shows_what_text_can_hold, scopes_share_a_family,
-                   what_would_clash_in_a_family_is_left_out, families_share_no_name_of_a_line,
-                   nothing_takes_the_name_of_the_target, the_resource_is_the_target,
-                   exemplars_stand_behind_the_bucket_they_belong_to,
-                   no_value_breaks_out_of_its_quotes, names_of_labels_are_made_fit,
-                   names_that_become_the_same_are_one, numbers_do_not_know_the_locale,
-                   a_client_gets_the_format_that_it_ranks_highest);
+    return HARNESS(
+        "metrics_text", names_get_their_unit_and_total_once, a_counter_is_a_family_of_its_own,
+        a_histogram_shows_cumulative_buckets, an_exponential_histogram_shows_what_text_can_hold,
+        scopes_share_a_family, what_would_clash_in_a_family_is_left_out,
+        families_share_no_name_of_a_line, nothing_takes_the_name_of_the_target,
+        the_resource_is_the_target, of_a_large_resource_some_is_shown,
+        exemplars_stand_behind_the_bucket_they_belong_to, no_value_breaks_out_of_its_quotes,
+        names_of_labels_are_made_fit, names_that_become_the_same_are_one,
+        numbers_do_not_know_the_locale, a_client_gets_the_format_that_it_ranks_highest);
 }

@@ -44,6 +44,13 @@ function attributes(list) {
   return all;
 }
 
+function exemplars(item) {
+  const data = item.gauge || item.sum || item.histogram || item.exponentialHistogram || { dataPoints: [] };
+  return data.dataPoints.flatMap((point) => point.exemplars || []).map((one) => ({
+    metric: item.name, trace: Buffer.from(one.traceId).toString('hex'), span: Buffer.from(one.spanId).toString('hex'),
+    value: Number(one.asInt ?? one.asDouble), kind: one.value, attributes: attributes(one.filteredAttributes) }));
+}
+
 function decode(signal, body) {
   const [Request, , , resources, scopes, items] = signals[signal];
   const request = Request.decode(body);
@@ -58,6 +65,7 @@ function decode(signal, body) {
     kinds: [...new Set(all.flatMap((item) => ['gauge', 'sum', 'histogram', 'exponentialHistogram'].filter((kind) => item[kind])))],
     attributes: attributes(first.attributes || (first.gauge || first.sum || first.histogram || first.exponentialHistogram
       || { dataPoints: [{}] }).dataPoints[0].attributes),
+    exemplars: all.flatMap(exemplars),
     again: Buffer.from(Request.encode(request).finish()).equals(body), // the same bytes: all was understood
   };
 }
