@@ -41,7 +41,7 @@ START_TEST(a_view_gives_another_name_and_help)
         ck_assert_int_eq(metering_int(&m, "new.name", ""), 3);
         ck_assert_str_eq(metering_metric(&m, "new.name")->help, "As the program says.");
         ck_assert_ptr_null(metering_metric(&m, "Old.Name"));
-        srun_add(srun_counter(m.meter, "new.nam", NULL), 1, NULL);
+        srun_add(srun_counter(m.meter, "other.name", NULL), 1, NULL);
         ck_assert_uint_eq(metering_warnings(&m), 0);
         metering_close(&m);
     }
