@@ -57,9 +57,8 @@ struct srun_instrument_options {
 
 /* A name is a letter and up to 254 letters, digits and _ . - / characters. The same name once more
  * (upper and lower case are the same) answers the same instrument; what differs in it is told by a
- * warning. A kind or type that differs gives a second one, which is told, too, and which /metrics
- * cannot show. options may be
- * NULL. Never NULL. */
+ * warning. A kind or type that differs gives a second one, which /metrics cannot show: that is told,
+ * too. options may be NULL. Never NULL. */
 /* Sums that only grow. */
 SRUN_API srun_instrument *srun_counter(srun_meter *meter, const char *name,
                                        const struct srun_instrument_options *options);
@@ -74,6 +73,9 @@ SRUN_API srun_instrument *srun_histogram(srun_meter *meter, const char *name,
                                          const struct srun_instrument_options *options);
 
 /* --- measuring ------------------------------------------------------------------------------- */
+
+/* A measurement in a span that is sampled (srun/trace.h) may be kept as an exemplar, with the ids of
+ * that span; OTEL_METRICS_EXEMPLAR_FILTER says which. */
 
 /* The series of a set of attributes, for the fast path. NULL: of none. Their order does not matter,
  * of two with one key the last counts. A counter is shown from here on, with 0. Never NULL. */
@@ -106,7 +108,8 @@ typedef struct srun_observer srun_observer;
 typedef struct srun_observable srun_observable;
 typedef void srun_observe_fn(void *user, srun_observer *observer);
 
-/* Names and options as above. Never NULL. Values of a counter are totals, not differences. */
+/* Names and options as above. Never NULL. Values of a counter are totals, not differences; one
+ * that is less than it was has begun anew. */
 SRUN_API srun_observable *srun_observable_counter(srun_meter *meter, const char *name,
                                                   const struct srun_instrument_options *options,
                                                   srun_observe_fn *observe, void *user);

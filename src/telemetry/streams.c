@@ -45,12 +45,15 @@ static uint64_t hash_of(struct srun_series *const *to, size_t count)
     return hash ^ hash >> 32;
 }
 
-static struct srun_series *find_locked(const struct srun_instrument *instrument,
-                                       struct srun_series *const *to, uint64_t hash)
+/* NULL: it is not there yet. Threads: any. */
+static struct srun_series *find(const struct srun_instrument *instrument,
+                                struct srun_series *const *to, uint64_t hash)
 {
-    const struct series_table *table = atomic_load(&instrument->table);
+    const struct series_table *table =
+        atomic_load_explicit(&instrument->table, memory_order_acquire);
     for (size_t at = (size_t)hash & table->mask;; at = (at + 1) & table->mask) {
-        struct srun_series *series = atomic_load(&table->slots[at].series);
+        struct srun_series *series =
+            atomic_load_explicit(&table->slots[at].series, memory_order_acquire);
         if (series == NULL ||
             (series->hash == hash && memcmp(series_targets(series), to, size_of(instrument)) == 0))
             return series;
@@ -66,14 +69,15 @@ static struct srun_series *overflow_of(struct srun_instrument *instrument)
 }
 
 static struct srun_series *get_locked(struct srun_instrument *instrument,
-                                      struct srun_series *const *to)
+                                      struct srun_series *const *to, uint64_t hash)
 {
-    uint64_t hash = hash_of(to, instrument->stream_count);
-    struct srun_series *series = find_locked(instrument, to, hash);
+    struct srun_series *series = find(instrument, to, hash);
     if (series != NULL)
         return series;
-    if (instrument->count >= instrument->limit)
+    if (instrument->count >= instrument->limit) {
+        atomic_store(&instrument->full, true);
         return overflow_of(instrument);
+    }
     struct series_table *table = series_table_room_locked(instrument);
     series = table != NULL ? new_locked(instrument, SERIES_MANY, to) : NULL;
     if (series == NULL)
@@ -87,12 +91,18 @@ static struct srun_series *get_locked(struct srun_instrument *instrument,
 struct srun_series *streams_bind(struct srun_instrument *instrument, const struct srun_kv *kvs)
 {
     struct srun_series *to[STREAMS_MAX];
-    if (meters_are_foreign(instrument->meters))
-        return &series_of_nothing;
     for (unsigned i = 0; i < instrument->stream_count; i++)
         to[i] = srun_bind(instrument->streams[i], kvs);
+    uint64_t hash = hash_of(to, instrument->stream_count);
+    struct srun_series *series = find(instrument, to, hash);
+    if (series != NULL)
+        return series;
+    if (atomic_load_explicit(&instrument->full, memory_order_acquire))
+        return overflow_of(instrument);
+    if (meters_are_foreign(instrument->meters))
+        return &series_of_nothing;
     pthread_mutex_lock(&instrument->meters->lock);
-    struct srun_series *series = get_locked(instrument, to);
+    series = get_locked(instrument, to, hash);
     pthread_mutex_unlock(&instrument->meters->lock);
     return series;
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #define OPTIONS SRUN_INSTRUMENT
 
@@ -312,6 +313,34 @@ START_TEST(exemplars_of_each_have_the_attributes_that_it_drops)
     }
 END_TEST
 
+START_TEST(a_forked_child_awaits_nothing)
+    {
+        struct metering m;
+        metering_open(&m);
+        view(&m, "n", SRUN_VIEW());
+        view(&m, "n", SRUN_VIEW(.name = "total", .keep = nothing));
+        srun_instrument *counter = srun_counter(m.meter, "n", NULL);
+        srun_series *series = srun_bind(counter, NULL);
+        pthread_mutex_lock(&m.meters->lock); /* as by a thread that the child does not have */
+        pid_t child = fork();
+        if (child == 0) {
+            (void)alarm(5 * (unsigned)harness_slowness());
+            srun_series_add(series, 1);
+            srun_add(counter, 1, SRUN_KVS(SRUN_INT("new", 1)));
+            srun_series_add(srun_bind(counter, SRUN_KVS(SRUN_INT("other", 1))), 1);
+            _exit(0);
+        }
+        pthread_mutex_unlock(&m.meters->lock);
+        int status = -1;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+        srun_series_add(series, 1);
+        (void)metering_collect(&m, m.reader);
+        ck_assert_int_eq(metering_int(&m, "total", ""), 1);
+        metering_close(&m);
+    }
+END_TEST
+
 /* --- threads --------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 2000, SETS = 50 };
@@ -365,5 +394,5 @@ int main(void)
                    what_is_observed_goes_to_each,
                    names_that_clash_are_told_once_with_both_definitions,
                    exemplars_of_each_have_the_attributes_that_it_drops,
-                   threads_that_bind_and_look_up_lose_nothing);
+                   a_forked_child_awaits_nothing, threads_that_bind_and_look_up_lose_nothing);
 }
