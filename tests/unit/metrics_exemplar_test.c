@@ -355,7 +355,7 @@ START_TEST(no_two_measurements_are_ever_mixed_up)
         crowd.filtered = srun_counter(m.meter, "filtered", NULL);
         for (int i = 0; i < THREADS; i++)
             ck_assert_int_eq(pthread_create(&threads[i], NULL, measure, &crowd), 0);
-        for (int i = 0; i < 300 || count == 0 || deltas == 0; i++) {
+        for (int i = 0; i < 200 / harness_slowness() || count == 0 || deltas == 0; i++) {
             (void)metering_collect(&m, m.reader);
             count += check_all(&m);
             (void)metering_collect(&m, m.deltas);
