@@ -107,32 +107,32 @@ struct srun_instrument {
     struct telemetry_meters *meters;
     struct srun_meter *meter;
     int kind;
-    uint8_t how; /* of its series */
+    unsigned limit;
+    unsigned stream_count; /* of a SERIES_EACH: its views make several metrics of it */
+    uint8_t how;           /* of its series */
     bool is_real, is_observed;
     bool is_stream, is_echo; /* of another one, and not the first: it counts nothing as dropped */
+    _Atomic bool full;       /* the limit is reached */
+    _Atomic bool spilled;    /* something has gone to overflow */
+    struct srun_instrument **streams;
+    struct srun_series *each;
     char *name, *unit, *help;
     const char *shown, *shown_help; /* as the view says */
     double *bounds;
     size_t bound_count;
-    const char *const *keep;          /* the view's */
-    struct srun_instrument **streams; /* of a SERIES_EACH: its views make several of it */
-    unsigned stream_count;
-    struct srun_series *each;
-    unsigned limit;
+    const char *const *keep; /* the view's */
     struct series_table *_Atomic table;
     struct srun_series *_Atomic plain; /* the series of no attributes, once there is one */
-    _Atomic bool full;                 /* the limit is reached */
-    struct srun_series *overflow;      /* for what comes then; it is in the table too */
-    _Atomic bool spilled;              /* something has gone there */
+    struct srun_series *overflow;      /* for what is beyond the limit; it is in the table too */
     struct srun_series *_Atomic first;
     _Atomic uint64_t dropped; /* measurements that could not be counted */
     struct srun_instrument *_Atomic next;
     /* Guarded by the lock of the meters. */
-    unsigned count;
     struct srun_series *last;
     struct series_block *blocks;
     uint64_t swept; /* in which collect; of observed ones */
     uint64_t told_dropped, told_full;
+    unsigned count;
 };
 
 struct srun_meter {
