@@ -24,14 +24,14 @@ static struct srun_observable observable_of_nothing;
 static void keep_locked(struct srun_series *series, const struct srun_observer *observer,
                         uint64_t bits)
 {
+    struct series_observed *own = series->observed;
     const struct srun_instrument *instrument = series->instrument;
     bool merges = instrument->kind != TELEMETRY_GAUGE_KIND &&
                   (instrument->keep != NULL || series == instrument->overflow);
-    if (series->seen == observer->turn && merges) /* several sets have become this one */
-        bits = series->is_real ? bits_of(real_of(series->observed) + real_of(bits))
-                               : series->observed + bits;
-    series->observed = bits;
-    series->seen = observer->turn;
+    if (own->seen == observer->turn && merges) /* several sets have become this one */
+        bits = series->is_real ? bits_of(real_of(own->value) + real_of(bits)) : own->value + bits;
+    own->value = bits;
+    own->seen = observer->turn;
 }
 
 static void tell(srun_observer *observer, struct srun_instrument *instrument, uint64_t bits,

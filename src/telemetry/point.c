@@ -39,14 +39,14 @@ static void *last_of_histogram(const struct telemetry_reader *reader, struct sru
     bool first = series->last[reader->index] == NULL;
     struct extremes *pending = last_of(reader, series, size);
     if (first && pending != NULL)
-        *pending = series->ever;
+        *pending = *series->ever;
     return pending;
 }
 
 /* What was taken out of the cells belongs to all that want differences. */
 static void spread(struct srun_series *series, struct extremes fresh)
 {
-    extremes_widen(&series->ever, fresh);
+    extremes_widen(series->ever, fresh);
     for (size_t i = 0; i < TELEMETRY_READERS_MAX; i++)
         if (series->last[i] != NULL)
             extremes_widen(series->last[i], fresh);
@@ -94,32 +94,34 @@ static bool sum_delta(const struct telemetry_reader *reader, struct srun_series 
 
 /* A counter that is less than it was has begun anew after it was told before: its total starts
  * there. Differences go on from all that it ever had. */
-static void note_reset(const struct telemetry_reader *reader, struct srun_series *series)
+static void note_reset(const struct telemetry_reader *reader, const struct srun_series *series)
 {
-    bool fell = series->is_real ? real_of(series->observed) < real_of(series->before)
-                                : (int64_t)series->observed < (int64_t)series->before;
+    struct series_observed *own = series->observed;
+    bool fell = series->is_real ? real_of(own->value) < real_of(own->before)
+                                : (int64_t)own->value < (int64_t)own->before;
     if (fell) {
-        series->base = series->is_real ? bits_of(real_of(series->base) + real_of(series->before))
-                                       : series->base + series->before;
-        series->reset_ns = series->told_ns;
+        own->base = series->is_real ? bits_of(real_of(own->base) + real_of(own->before))
+                                    : own->base + own->before;
+        own->reset_ns = own->told_ns;
     }
-    series->before = series->observed;
-    series->told_ns = reader->now_ns;
+    own->before = own->value;
+    own->told_ns = reader->now_ns;
 }
 
-static void fill_observed(const struct telemetry_reader *reader, struct srun_series *series,
+static void fill_observed(const struct telemetry_reader *reader, const struct srun_series *series,
                           struct telemetry_point *point)
 {
+    const struct series_observed *own = series->observed;
     bool delta = point_is_delta(reader, series->instrument);
     if (series->instrument->kind == TELEMETRY_COUNTER)
         note_reset(reader, series);
-    if (!delta && series->reset_ns != 0)
-        point->start_ns = series->reset_ns;
-    uint64_t base = delta ? series->base : 0;
+    if (!delta && own->reset_ns != 0)
+        point->start_ns = own->reset_ns;
+    uint64_t base = delta ? own->base : 0;
     if (series->is_real)
-        point->real = real_of(base) + real_of(series->observed);
+        point->real = real_of(base) + real_of(own->value);
     else
-        point->integer = (int64_t)(base + series->observed);
+        point->integer = (int64_t)(base + own->value);
 }
 
 static bool fill_sum(const struct telemetry_reader *reader, struct srun_series *series,
@@ -197,11 +199,11 @@ static struct extremes extremes_of(const struct telemetry_reader *reader,
                                    struct srun_series *series)
 {
     cell *least = &series->cells[SERIES_LEAST], *largest = &series->cells[SERIES_LARGEST];
-    struct extremes all = series->ever;
+    struct extremes all = *series->ever;
     if (some_want_delta(reader)) {
         spread(series, (struct extremes){cells_take_largest(least, series->cpus),
                                          cells_take_largest(largest, series->cpus)});
-        return series->ever;
+        return *series->ever;
     }
     extremes_widen(&all, (struct extremes){cells_largest(least, series->cpus),
                                            cells_largest(largest, series->cpus)});
@@ -302,7 +304,7 @@ static bool fill_value(struct telemetry_reader *reader, struct srun_series *seri
     case SERIES_EXPONENTIAL:
         return fill_exponential(reader, series, point);
     case SERIES_OBSERVED:
-        return series->seen == reader->turn && fill_sum(reader, series, point);
+        return series->observed->seen == reader->turn && fill_sum(reader, series, point);
     default:
         return fill_sum(reader, series, point);
     }
@@ -312,7 +314,8 @@ static bool fill_value(struct telemetry_reader *reader, struct srun_series *seri
 static bool fill_labels(struct telemetry_reader *reader, const struct srun_series *series,
                         struct telemetry_point *point)
 {
-    size_t size = series->label_size + (size_t)series->text_size + 1;
+    size_t text_at = series->text_at - sizeof *series;
+    size_t size = text_at + series->text_size + 1;
     const unsigned char *labels = series_labels(series);
     if (series->how == SERIES_OBSERVED) {
         unsigned char *copy = arena_take(&reader->arena, size);
@@ -321,7 +324,7 @@ static bool fill_labels(struct telemetry_reader *reader, const struct srun_serie
         memcpy(copy, labels, size);
         labels = copy;
     }
-    point->labels = (const char *)labels + series->label_size;
+    point->labels = (const char *)labels + text_at;
     point->label_size = series->text_size;
     if (reader->options.text_only)
         return true;

@@ -51,6 +51,18 @@ struct series_exponential {
     char apart[64];        /* from the next one */
 };
 
+/* Of an observed series, guarded by the lock; values by their bits. */
+struct series_observed {
+    uint64_t value;
+    uint64_t seen;     /* in which collect; 0: never */
+    uint64_t before;   /* the value that was seen before, */
+    uint64_t base;     /* what a counter had before it began anew, all told */
+    uint64_t told_ns;  /* when it was told before */
+    uint64_t reset_ns; /* the last time at which it had not begun anew; 0: it never has */
+};
+
+/* Behind it, in this memory: the set as labels.h has it, then its text, in as few cache lines as
+ * can be, since a scrape of many series waits for these; then what extra points to. */
 struct srun_series {
     cell *cells;
     int64_t least; /* what may be added to a SERIES_SUM */
@@ -63,9 +75,9 @@ struct srun_series {
     uint16_t label_count;
     uint16_t exemplar_places, exemplar_stride; /* how many, and bytes from one to the next */
     _Atomic bool has_exemplars;
+    uint32_t text_at; /* bytes from the beginning of this struct */
+    uint32_t label_size, text_size;
     struct exemplars *exemplars; /* NULL: it never has any */
-    uint32_t label_size,
-        text_size; /* behind this struct: the set as labels.h has it, then its text */
     struct srun_instrument *instrument;
     struct series_exponential *exponential; /* series_stripes of them */
     uint64_t hash, start_ns;
@@ -73,16 +85,8 @@ struct srun_series {
     /* What a reader that wants differences has seen; its own. */
     void *last[TELEMETRY_READERS_MAX];
     union {
-        struct { /* of an observed one, guarded by the lock; values by their bits */
-            uint64_t observed;
-            uint64_t seen;     /* in which collect; 0: never */
-            uint64_t before;   /* the value that was seen before, */
-            uint64_t base;     /* what a counter had before it began anew, all told */
-            uint64_t told_ns;  /* when it was told before */
-            uint64_t reset_ns; /* the last time at which it had not begun anew; 0: it never has */
-        };
-        /* Of a histogram, by who has the turn: what was taken out of its cells. */
-        struct extremes ever;
+        struct series_observed *observed;
+        struct extremes *ever; /* of a histogram, by who has the turn: taken out of its cells */
     };
 };
 
@@ -269,7 +273,7 @@ static inline struct srun_series *series_find(const struct series_table *table,
 
 static inline const char *series_text(const struct srun_series *series)
 {
-    return (const char *)(series + 1) + series->label_size;
+    return (const char *)series + series->text_at;
 }
 
 static inline unsigned series_stripes(const struct srun_series *series)

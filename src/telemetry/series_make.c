@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define TABLE_FIRST 16
+#define LINE ((size_t)64) /* of the cache */
 #define BLOCK_FIRST ((size_t)2048)
 #define BLOCK_LARGEST ((size_t)64 * 1024)
 
@@ -34,7 +35,7 @@ static size_t cells_needed(const struct srun_instrument *instrument)
 void *series_room_locked(struct srun_instrument *instrument, size_t size)
 {
     struct series_block *block = instrument->blocks;
-    size = (size + 63) / 64 * 64;
+    size = (size + LINE - 1) / LINE * LINE;
     if (block == NULL || block->size - block->used < size) {
         size_t next = block == NULL ? BLOCK_FIRST : block->size * 2;
         next = next > BLOCK_LARGEST ? BLOCK_LARGEST : next;
@@ -96,32 +97,62 @@ static bool render(const struct labels *labels, struct buf *out)
     return !out->failed;
 }
 
+struct layout {
+    size_t text_at, extra_at, size;
+};
+
+static struct layout layout_of(const struct srun_instrument *instrument, size_t label_size,
+                               size_t text_size)
+{
+    bool counts_buckets =
+        instrument->how == SERIES_HISTOGRAM || instrument->how == SERIES_EXPONENTIAL;
+    size_t extra = instrument->is_observed ? sizeof(struct series_observed)
+                   : counts_buckets        ? sizeof(struct extremes)
+                                           : 0;
+    size_t text_at = sizeof(struct srun_series) + label_size;
+    if ((text_at % LINE + text_size + LINE - 1) / LINE > (text_size + LINE - 1) / LINE)
+        text_at = (text_at + LINE - 1) / LINE * LINE;
+    size_t extra_at = (text_at + text_size + 1 + 7) / 8 * 8;
+    return (struct layout){text_at, extra_at, extra_at + extra};
+}
+
+static void copy_set(struct srun_series *series, const struct labels *labels,
+                     const struct buf *text)
+{
+    series->label_count = (uint16_t)labels->count;
+    series->label_size = (uint32_t)labels->size;
+    series->text_size = (uint32_t)text->size;
+    series->hash = labels->hash;
+    labels_keep(labels, (unsigned char *)(series + 1));
+    memcpy((char *)series + series->text_at, text->size > 0 ? text->data : "", text->size + 1);
+}
+
 static struct srun_series *series_new_locked(struct srun_instrument *instrument,
                                              const struct labels *labels)
 {
     auto_buf struct buf text = {0};
     if (!render(labels, &text))
         return NULL;
-    size_t size = sizeof(struct srun_series) + labels->size + text.size + 1;
+    struct layout layout = layout_of(instrument, labels->size, text.size);
     struct srun_series *made =
-        instrument->is_observed ? malloc(size) : series_room_locked(instrument, size);
+        instrument->is_observed ? malloc(layout.size) : series_room_locked(instrument, layout.size);
     if (made == NULL)
         return NULL;
-    memset(made, 0, sizeof *made);
+    memset(made, 0, layout.size);
     made->how = instrument->how;
     made->is_real = instrument->is_real;
     made->least = instrument->kind == TELEMETRY_COUNTER ? 0 : INT64_MIN;
     made->bounds = instrument->bounds;
     made->bound_count = (uint32_t)instrument->bound_count;
-    made->label_count = (uint16_t)labels->count;
-    made->label_size = (uint32_t)labels->size;
-    made->text_size = (uint32_t)text.size;
     made->instrument = instrument;
-    made->hash = labels->hash;
     made->start_ns = meters_now_ns(instrument->meters);
-    char *behind = (char *)(made + 1);
-    labels_keep(labels, (unsigned char *)behind);
-    memcpy(behind + labels->size, text.size > 0 ? text.data : "", text.size + 1);
+    made->text_at = (uint32_t)layout.text_at;
+    copy_set(made, labels, &text);
+    void *extra = (char *)made + layout.extra_at;
+    if (instrument->is_observed)
+        made->observed = extra;
+    else if (layout.size > layout.extra_at)
+        made->ever = extra;
     if (equip_locked(instrument, made)) {
         exemplars_prepare_locked(made);
         return made;
@@ -190,7 +221,7 @@ static void sweep_locked(struct srun_instrument *instrument)
     while (series != NULL) {
         struct srun_series *next = atomic_load(&series->next);
         atomic_store(&series->next, NULL);
-        if (series == instrument->overflow || series->seen + 1 >= turn) {
+        if (series == instrument->overflow || series->observed->seen + 1 >= turn) {
             append_locked(instrument, series);
             series_table_put(table, series);
             instrument->count += series != instrument->overflow;
