@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/ensure.h"
+#include "base/thread.h"
 #include "runner.h"
 #include "telemetry/meter.h"
 #include "telemetry/negotiate.h"
@@ -154,8 +155,12 @@ static const struct {
 struct instruments {
     srun_runner *runner;
     srun_instrument *made[METRICS];
-    pthread_mutex_t lock; /* guards reader: one client at a time */
-    struct telemetry_reader *reader;
+    struct telemetry_reader *reader; /* of the client that has the turn */
+    bool told_left_out;              /* by it, too */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    bool taken; /* a client has the turn */
 };
 
 /* --- what there is --------------------------------------------------------------------------- */
@@ -340,6 +345,7 @@ int instruments_new(struct instruments **out, srun_runner *runner)
     }
     made->runner = runner;
     (void)pthread_mutex_init(&made->lock, NULL);
+    (void)thread_cond_init(&made->changed);
     for (size_t i = 0; i < METRICS; i++)
         made->made[i] =
             telemetry_observed(meter, table[i].kind, table[i].name,
@@ -362,6 +368,7 @@ struct instruments *instruments_free(struct instruments *instruments)
     if (instruments == NULL)
         return NULL;
     (void)telemetry_reader_free(instruments->reader);
+    (void)pthread_cond_destroy(&instruments->changed);
     (void)pthread_mutex_destroy(&instruments->lock);
     free(instruments);
     return NULL;
@@ -369,26 +376,68 @@ struct instruments *instruments_free(struct instruments *instruments)
 
 /* --- /metrics -------------------------------------------------------------------------------- */
 
-static int write_all(struct instruments *own, bool openmetrics, struct buf *out)
+static bool take_turn(struct instruments *own, int64_t deadline_ns)
+{
+    pthread_mutex_lock(&own->lock);
+    while (own->taken && thread_cond_wait_until(&own->changed, &own->lock, deadline_ns))
+        ;
+    bool able = !own->taken;
+    own->taken = true; /* by us, or as before */
+    pthread_mutex_unlock(&own->lock);
+    return able;
+}
+
+static void give_turn(struct instruments *own)
+{
+    pthread_mutex_lock(&own->lock);
+    own->taken = false;
+    pthread_cond_signal(&own->changed);
+    pthread_mutex_unlock(&own->lock);
+}
+
+static void tell_left_out(struct instruments *own, size_t left_out)
+{
+    if (left_out == 0 || own->told_left_out)
+        return;
+    own->told_left_out = true;
+    SRUN_WARN(own->runner->log, "/metrics cannot show all metrics", SRUN_UINT("count", left_out),
+              SRUN_STR("why", "another one has the same name for Prometheus"));
+}
+
+/* By who has the turn, until all is written: the metrics are the reader's. */
+static int write_all(struct instruments *own, bool openmetrics, int64_t deadline_ns,
+                     struct buf *out)
 {
     const struct telemetry_resource *resource = &own->runner->tracing.resource.shown;
     const struct telemetry_metric *metrics = NULL;
-    pthread_mutex_lock(&own->lock); /* until all is written: the metrics are the reader's */
-    size_t count = telemetry_collect(own->reader, clock_real_now() + SCRAPE_LIMIT, &metrics);
-    bool taken = metrics != NULL; /* else somebody else has collected all the time */
-    if (taken)
-        (void)prometheus_write(out, metrics, count, resource->attributes != NULL ? resource : NULL,
-                               openmetrics);
-    pthread_mutex_unlock(&own->lock);
-    return out->failed ? -ENOMEM : taken ? 0 : -EBUSY;
+    size_t count = telemetry_collect(own->reader, deadline_ns, &metrics);
+    if (metrics == NULL) /* somebody else has collected all the time */
+        return -EBUSY;
+    tell_left_out(own,
+                  prometheus_write(out, metrics, count,
+                                   resource->attributes != NULL ? resource : NULL, openmetrics));
+    return out->failed ? -ENOMEM : 0;
+}
+
+int instruments_expose_until(srun_runner *runner, const char *accept, int64_t deadline_ns,
+                             struct buf *out, char *type, size_t size)
+{
+    struct instruments *own = runner->instruments;
+    struct negotiated format;
+    negotiate(accept, &format);
+    (void)snprintf(type, size, "%s", format.type);
+    if (own == NULL)
+        return 0;
+    if (!take_turn(own, deadline_ns))
+        return -EBUSY;
+    int rc = write_all(own, format.openmetrics, deadline_ns, out);
+    give_turn(own);
+    return rc;
 }
 
 int instruments_expose(srun_runner *runner, const char *accept, struct buf *out, char *type,
                        size_t size)
 {
-    struct negotiated format;
-    negotiate(accept, &format);
-    (void)snprintf(type, size, "%s", format.type);
-    return runner->instruments != NULL ? write_all(runner->instruments, format.openmetrics, out)
-                                       : 0;
+    return instruments_expose_until(runner, accept, clock_real_now() + SCRAPE_LIMIT, out, type,
+                                    size);
 }

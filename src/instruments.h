@@ -19,8 +19,13 @@ int instruments_new(struct instruments **out, srun_runner *runner);
 struct instruments *instruments_free(struct instruments *instruments);
 
 /* Writes all metrics of the program in the format that an Accept header (or NULL) asks for, and its
- * Content-Type. One client at a time, each within 5 s. 0, -ENOMEM, -EBUSY: not in that time. */
+ * Content-Type. One client at a time, each within 5 s. 0, -ENOMEM, -EBUSY: its turn has not come in
+ * that time. */
 int instruments_expose(srun_runner *runner, const char *accept, struct buf *out, char *type,
                        size_t size);
+
+/* The same, up to a monotonic time. */
+int instruments_expose_until(srun_runner *runner, const char *accept, int64_t deadline_ns,
+                             struct buf *out, char *type, size_t size);
 
 #endif

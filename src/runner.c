@@ -12,13 +12,14 @@
 #include "base/stack.h"
 #include "base/thread.h"
 #include "crash.h"
+#include "exporting.h"
 #include "fork.h"
 #include "instruments.h"
 #include "log/journal.h"
 #include "log/log.h"
 #include "port.h"
 #include "pushing.h"
-#include "telemetry/meter.h"
+#include "telemetry/metricenv.h"
 
 #include <errno.h>
 #include <search.h>
@@ -73,6 +74,15 @@ static int name_generation(srun_runner *runner, srun_err *err)
     return 0;
 }
 
+static int open_meters(srun_runner *runner, srun_err *err)
+{
+    const struct otelenv_source source = exporting_variables(runner);
+    if (telemetry_meters_new(&runner->meters, runner->log) < 0)
+        return srun_fail(err, -ENOMEM, "meters: out of memory");
+    telemetry_exemplars(runner->meters, metricenv_exemplars(&source));
+    return 0;
+}
+
 static int open_parts(srun_runner *runner, const struct srun_config *config, srun_err *err)
 {
     int rc = config_init(&runner->config, config, err);
@@ -90,9 +100,7 @@ static int open_parts(srun_runner *runner, const struct srun_config *config, sru
         rc = open_signals(runner, err);
     rc = rc < 0 ? rc : succession_begin(runner, err);
     rc = rc < 0 ? rc : name_generation(runner, err);
-    if (rc == 0 && telemetry_meters_new(&runner->meters, runner->log) < 0)
-        return srun_fail(err, -ENOMEM, "meters: out of memory");
-    return rc;
+    return rc < 0 ? rc : open_meters(runner, err);
 }
 
 int runner_new(srun_runner **out, const struct srun_config *config, bool testing, srun_err *err)

@@ -57,8 +57,8 @@ struct srun_instrument_options {
 
 /* A name is a letter and up to 254 letters, digits and _ . - / characters. The same name once more
  * (upper and lower case are the same) answers the same instrument; what differs in it is told by a
- * warning. A kind or type that differs gives a second one, which /metrics cannot show. options may be
- * NULL. Never NULL. */
+ * warning. A kind or type that differs gives a second one, which /metrics cannot show: that is told,
+ * too. options may be NULL. Never NULL. */
 /* Sums that only grow. */
 SRUN_API srun_instrument *srun_counter(srun_meter *meter, const char *name,
                                        const struct srun_instrument_options *options);
@@ -73,6 +73,9 @@ SRUN_API srun_instrument *srun_histogram(srun_meter *meter, const char *name,
                                          const struct srun_instrument_options *options);
 
 /* --- measuring ------------------------------------------------------------------------------- */
+
+/* A measurement in a span that is sampled (srun/trace.h) may be kept as an exemplar, with the ids of
+ * that span; OTEL_METRICS_EXEMPLAR_FILTER says which. */
 
 /* The series of a set of attributes, for the fast path. NULL: of none. Their order does not matter,
  * of two with one key the last counts. A counter is shown from here on, with 0. Never NULL. */
@@ -105,7 +108,8 @@ typedef struct srun_observer srun_observer;
 typedef struct srun_observable srun_observable;
 typedef void srun_observe_fn(void *user, srun_observer *observer);
 
-/* Names and options as above. Never NULL. Values of a counter are totals, not differences. */
+/* Names and options as above. Never NULL. Values of a counter are totals, not differences; one
+ * that is less than it was has begun anew. */
 SRUN_API srun_observable *srun_observable_counter(srun_meter *meter, const char *name,
                                                   const struct srun_instrument_options *options,
                                                   srun_observe_fn *observe, void *user);
@@ -126,7 +130,18 @@ SRUN_API void srun_unregister(srun_observable *observable);
 
 /* --- views ----------------------------------------------------------------------------------- */
 
-/* What the program decides about the instruments of others. */
+enum srun_instrument_kind {
+    SRUN_KIND_ANY,
+    SRUN_KIND_COUNTER,
+    SRUN_KIND_UP_DOWN_COUNTER,
+    SRUN_KIND_GAUGE,
+    SRUN_KIND_HISTOGRAM,
+    SRUN_KIND_OBSERVABLE_COUNTER,
+    SRUN_KIND_OBSERVABLE_UP_DOWN_COUNTER,
+    SRUN_KIND_OBSERVABLE_GAUGE
+};
+
+/* What the program decides about the instruments of others. All is copied. */
 struct srun_view {
     size_t size;             /* sizeof(struct srun_view) */
     int drop;                /* 1: it measures nothing */
@@ -136,16 +151,22 @@ struct srun_view {
     const double *bounds;    /* of a histogram [the instrument's] */
     size_t bound_count;
     int exponential;         /* 1: as in the options */
-    int reserved_int;
-    void *reserved[4];       /* zero */
+    int kind;                /* an enum srun_instrument_kind: only these [any] */
+    const char *meter;       /* only of the meters whose name matches, as the pattern does [any] */
+    const char *name;        /* what it is called instead; the pattern then has no * and ? [as it is] */
+    const char *help;        /* instead of the instrument's [the instrument's] */
+    void *reserved[1];       /* zero */
 };
 
 #define SRUN_VIEW(...) (&(const struct srun_view){.size = sizeof(struct srun_view), __VA_ARGS__})
 
 /* For instruments that are made from now on, whose name matches: upper and lower case are the same,
- * * stands for any text and ? for one character. The first one that matches counts. -EINVAL: the
- * pattern is empty, or bounds; -E2BIG as for config; SRUN_ESTATE: after the start; -ENOMEM, SRUN_EFORK.
- * Threads: before run. */
+ * * stands for any text and ? for one character. Views that match are looked at in their order: each
+ * makes a metric of the instrument, up to 8, but of those that would have the same name the first
+ * one counts. So later views are the rule to which earlier ones are the exception; and for the same
+ * instrument under its own name and under another one it takes a view for each. -EINVAL: the pattern
+ * is empty, or what the view says makes no sense; -E2BIG as for config; SRUN_ESTATE: after the start;
+ * -ENOMEM, SRUN_EFORK. Threads: before run. */
 SRUN_API int srun_runner_view(srun_runner *runner, const char *pattern, const struct srun_view *view,
                               srun_err *err);
 

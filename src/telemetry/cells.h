@@ -2,7 +2,7 @@
  *
  * Numbers that every thread adds to at once: a cell of 8 bytes for each processor, among others
  * that only this processor writes to, so no two fight for a cache line. Who reads adds them up.
- * Cells are zero at first, are never reset and never given back. Threads: cells_take and cells_free
+ * Cells are zero at first and never given back; sums are never reset. Threads: cells_take and cells_free
  * by one at a time, the rest any.
  */
 #ifndef TELEMETRY_CELLS_H
@@ -106,6 +106,20 @@ static inline uint64_t cells_largest(cell *first, unsigned cpus)
     uint64_t largest = 0;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         uint64_t value = atomic_load_explicit(cells_of(first, cpu), memory_order_relaxed);
+        largest = value > largest ? value : largest;
+    }
+    return largest;
+}
+
+/* The same, and begins anew. */
+static inline uint64_t cells_take_largest(cell *first, unsigned cpus)
+{
+    uint64_t largest = 0;
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        cell *at = cells_of(first, cpu);
+        if (atomic_load_explicit(at, memory_order_relaxed) == 0)
+            continue;
+        uint64_t value = atomic_exchange_explicit(at, 0, memory_order_relaxed);
         largest = value > largest ? value : largest;
     }
     return largest;

@@ -68,6 +68,8 @@ enum telemetry_metric_kind {
 struct telemetry_exemplar {
     uint64_t time_ns;
     double value;
+    bool is_integer; /* it is this one, which a double cannot always say */
+    int64_t integer;
     uint8_t trace_id[16], span_id[8]; /* zero: none */
     const struct srun_kv *attributes; /* those that the series does not have; NULL: none */
 };

@@ -4,7 +4,7 @@
  * set-up; it may take the lock, allocate and log. What goes wrong is told once and leaves a handle
  * that works.
  */
-#include "telemetry/series.h"
+#include "telemetry/exemplar.h"
 
 #include "base/clock.h"
 #include "base/duration.h"
@@ -12,18 +12,19 @@
 #include "base/sized.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "telemetry/rules.h"
 #include "telemetry/self.h"
+#include "telemetry/view.h"
 
 #include <errno.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#define NAME_MAX_BYTES 255
-#define UNIT_MAX_BYTES 63
+#define DEFINITION_MAX 400
 #define LAST_WORDS (2 * NS_PER_S) /* for callbacks, when all has ended */
 
 struct srun_instrument instrument_of_nothing = {.how = SERIES_NOTHING};
@@ -61,29 +62,32 @@ int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log)
     return 0;
 }
 
+void telemetry_exemplars(struct telemetry_meters *meters, enum telemetry_exemplar_filter filter)
+{
+    pthread_mutex_lock(&meters->lock);
+    meters->exemplar_filter = filter;
+    pthread_mutex_unlock(&meters->lock);
+}
+
+static void instrument_free(struct srun_instrument *instrument)
+{
+    series_free_all(instrument);
+    free(instrument->streams);
+    free(instrument->name);
+    free(instrument->unit);
+    free(instrument->help);
+    free(instrument->bounds);
+    free(instrument);
+}
+
 static void free_instruments(struct telemetry_meters *meters)
 {
     struct srun_instrument *instrument = atomic_load(&meters->first);
     while (instrument != NULL) {
         struct srun_instrument *next = atomic_load(&instrument->next);
-        series_free_all(instrument);
-        free(instrument->name);
-        free(instrument->unit);
-        free(instrument->help);
-        free(instrument->bounds);
-        free(instrument);
+        instrument_free(instrument);
         instrument = next;
     }
-}
-
-static void free_view(struct meter_view *view)
-{
-    for (size_t i = 0; view->keep != NULL && view->keep[i] != NULL; i++)
-        free(view->keep[i]);
-    free(view->keep);
-    free((void *)(uintptr_t)view->view.bounds);
-    free(view->pattern);
-    free(view);
 }
 
 static bool has_late_locked(const struct telemetry_meters *meters)
@@ -118,11 +122,7 @@ struct telemetry_meters *telemetry_meters_free(struct telemetry_meters *meters)
     for (size_t i = 0; i < TELEMETRY_READERS_MAX; i++)
         (void)telemetry_reader_free(meters->readers[i]);
     free_instruments(meters);
-    while (meters->views != NULL) {
-        struct meter_view *view = meters->views;
-        meters->views = view->next;
-        free_view(view);
-    }
+    views_free(meters);
     while (meters->meters != NULL) {
         struct srun_meter *meter = meters->meters;
         meters->meters = meter->next;
@@ -131,6 +131,7 @@ struct telemetry_meters *telemetry_meters_free(struct telemetry_meters *meters)
         free(meter);
     }
     cells_free(&meters->cells);
+    exemplars_free(meters);
     (void)pthread_cond_destroy(&meters->changed);
     (void)pthread_mutex_destroy(&meters->lock);
     free(meters);
@@ -181,169 +182,6 @@ void telemetry_meter_stats(struct telemetry_meters *meters, struct telemetry_met
         out->dropped += atomic_load_explicit(&instrument->dropped, memory_order_relaxed);
 }
 
-/* --- rules ----------------------------------------------------------------------------------- */
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_name(const char *name)
-{
-    size_t size = name != NULL ? strnlen(name, NAME_MAX_BYTES + 1) : 0;
-    if (size == 0 || size > NAME_MAX_BYTES || !is_letter(name[0]))
-        return false;
-    for (const char *c = name; *c != '\0'; c++)
-        if (!is_letter(*c) && !(*c >= '0' && *c <= '9') && strchr("_.-/", *c) == NULL)
-            return false;
-    return true;
-}
-
-static bool is_unit(const char *unit)
-{
-    size_t size = strnlen(unit, UNIT_MAX_BYTES + 1);
-    for (size_t i = 0; i < size; i++)
-        if (unit[i] < ' ' || unit[i] > '~')
-            return false;
-    return size <= UNIT_MAX_BYTES;
-}
-
-/* Ascending and finite, but that the last may be infinite, which says nothing. */
-static bool are_bounds(const double *bounds, size_t *count)
-{
-    if (*count > 0 && isinf(bounds[*count - 1]) && bounds[*count - 1] > 0)
-        --*count;
-    if (*count > SERIES_BOUNDS_MAX)
-        return false;
-    for (size_t i = 0; i < *count; i++)
-        if (!isfinite(bounds[i]) || (i > 0 && !(bounds[i - 1] < bounds[i])))
-            return false;
-    return true;
-}
-
-static const double usual_bounds[] = {0,   5,   10,   25,   50,   75,   100,  250,
-                                      500, 750, 1000, 2500, 5000, 7500, 10000};
-/* What fits durations in seconds: the usual ones would put nearly all of them in two buckets. */
-static const double second_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
-                                       0.5,   0.75, 1,     2.5,  5,     7.5, 10};
-
-static const double *default_bounds(const char *unit, size_t *count)
-{
-    bool seconds = strcmp(unit, "s") == 0;
-    *count = seconds ? COUNT_OF(second_bounds) : COUNT_OF(usual_bounds);
-    return seconds ? second_bounds : usual_bounds;
-}
-
-/* --- views ----------------------------------------------------------------------------------- */
-
-static char lower(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-}
-
-/* Without recursion: after a mismatch the last * takes one more character. */
-static bool matches(const char *pattern, const char *name)
-{
-    const char *star = NULL, *retry = NULL;
-    while (*name != '\0') {
-        if (*pattern == '*') {
-            star = ++pattern;
-            retry = name;
-        } else if (*pattern == '?' || lower(*pattern) == lower(*name)) {
-            pattern++;
-            name++;
-        } else if (star != NULL) {
-            pattern = star;
-            name = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
-static const struct meter_view *view_of_locked(const struct telemetry_meters *meters,
-                                               const char *name)
-{
-    const struct meter_view *view = meters->views;
-    while (view != NULL && !matches(view->pattern, name))
-        view = view->next;
-    return view;
-}
-
-static bool copy_keep(struct meter_view *copy, const char *const *keep)
-{
-    size_t count = 0;
-    while (keep[count] != NULL)
-        count++;
-    copy->keep = calloc(count + 1, sizeof copy->keep[0]);
-    for (size_t i = 0; copy->keep != NULL && i < count; i++) {
-        copy->keep[i] = strdup(keep[i]);
-        if (copy->keep[i] == NULL)
-            return false;
-    }
-    copy->view.keep = (const char *const *)copy->keep;
-    return copy->keep != NULL;
-}
-
-static double *copy_bounds(const double *bounds, size_t count)
-{
-    double *copy = calloc(count + 1, sizeof *copy);
-    if (copy != NULL && count > 0)
-        memcpy(copy, bounds, count * sizeof *copy);
-    return copy;
-}
-
-static struct meter_view *copy_view(const char *pattern, const struct srun_view *view)
-{
-    struct meter_view *copy = calloc(1, sizeof *copy);
-    if (copy == NULL)
-        return NULL;
-    copy->view = *view;
-    copy->view.keep = NULL;
-    copy->view.bounds = NULL;
-    copy->pattern = strdup(pattern);
-    bool whole = copy->pattern != NULL;
-    if (whole && view->keep != NULL)
-        whole = copy_keep(copy, view->keep);
-    if (whole && view->bounds != NULL) {
-        copy->view.bounds = copy_bounds(view->bounds, view->bound_count);
-        whole = copy->view.bounds != NULL;
-    }
-    if (whole)
-        return copy;
-    free_view(copy);
-    return NULL;
-}
-
-int telemetry_view(struct telemetry_meters *meters, const char *pattern,
-                   const struct srun_view *view, srun_err *err)
-{
-    struct srun_view known;
-    int rc = view != NULL ? sized_copy(&known, sizeof known, offsetof(struct srun_view, keep), view)
-                          : -EINVAL;
-    if (rc < 0)
-        return srun_fail(err, rc, "view: its size: accepted is sizeof(struct srun_view), here %zu",
-                         sizeof known);
-    if (pattern == NULL || pattern[0] == '\0')
-        return srun_fail(err, -EINVAL, "view: the pattern is empty");
-    if (known.bounds != NULL && !are_bounds(known.bounds, &known.bound_count))
-        return srun_fail(err, -EINVAL, "view %s: bounds: accepted are up to %d that ascend",
-                         pattern, SERIES_BOUNDS_MAX);
-    if (known.reserved_int != 0 || !is_zero(known.reserved, sizeof known.reserved))
-        return srun_fail(err, -EINVAL, "view %s: reserved is not zero", pattern);
-    struct meter_view *copy = copy_view(pattern, &known);
-    if (copy == NULL)
-        return srun_fail(err, -ENOMEM, "view %s: out of memory", pattern);
-    pthread_mutex_lock(&meters->lock);
-    *(meters->last_view != NULL ? &meters->last_view->next : &meters->views) = copy;
-    meters->last_view = copy;
-    pthread_mutex_unlock(&meters->lock);
-    return 0;
-}
-
 /* --- instruments ----------------------------------------------------------------------------- */
 
 /* What is wanted, after the rules; borrowed. */
@@ -353,7 +191,8 @@ struct wish {
     const char *name;
     struct srun_instrument_options options;
     const char *unit, *help;
-    const char *problem; /* to be told, or NULL */
+    const char *problem;                             /* to be told, or NULL */
+    char one[DEFINITION_MAX], other[DEFINITION_MAX]; /* two metrics of one name, if there are */
 };
 
 static enum series_how how_of(const struct wish *wish, const struct meter_view *view)
@@ -387,8 +226,8 @@ static int choose_bounds(struct srun_instrument *instrument, const struct wish *
         count = view->view.bound_count;
     }
     if (bounds == NULL)
-        bounds = default_bounds(wish->unit, &count);
-    instrument->bounds = copy_bounds(bounds, count);
+        bounds = rules_default_bounds(wish->unit, &count);
+    instrument->bounds = view_copy_bounds(bounds, count);
     instrument->bound_count = count;
     return instrument->bounds != NULL ? 0 : -ENOMEM;
 }
@@ -400,63 +239,153 @@ static unsigned choose_limit(const struct wish *wish, const struct meter_view *v
     return wish->options.limit > 0 ? wish->options.limit : SERIES_LIMIT;
 }
 
-static struct srun_instrument *instrument_new_locked(srun_meter *meter, const struct wish *wish)
+static bool is_real(const struct wish *wish)
 {
-    struct telemetry_meters *meters = meter->meters;
-    const struct meter_view *view = view_of_locked(meters, wish->name);
+    return wish->options.real != 0 || wish->kind == TELEMETRY_HISTOGRAM_KIND;
+}
+
+/* Without anything to count with. NULL: no memory. */
+static struct srun_instrument *bare_new(srun_meter *meter, const struct wish *wish)
+{
     struct srun_instrument *made = calloc(1, sizeof *made);
     if (made == NULL)
         return NULL;
-    made->meters = meters;
+    made->meters = meter->meters;
     made->meter = meter;
     made->kind = wish->kind;
     made->is_observed = wish->is_observed;
-    made->is_real = wish->options.real != 0 || wish->kind == TELEMETRY_HISTOGRAM_KIND;
-    made->how = (uint8_t)how_of(wish, view);
-    made->limit = choose_limit(wish, view);
-    made->keep = view != NULL ? view->view.keep : NULL;
+    made->is_real = is_real(wish);
     made->name = strdup(wish->name);
     made->unit = strdup(wish->unit);
     made->help = strdup(wish->help);
-    if (made->name != NULL && made->unit != NULL && made->help != NULL &&
-        choose_bounds(made, wish, view) == 0 && series_prepare_locked(made) == 0)
+    made->shown = made->name;
+    made->shown_help = made->help;
+    if (made->name != NULL && made->unit != NULL && made->help != NULL)
         return made;
-    series_free_all(made);
-    free(made->name);
-    free(made->unit);
-    free(made->help);
-    free(made->bounds);
-    free(made);
+    instrument_free(made);
     return NULL;
 }
 
-static void publish_locked(struct telemetry_meters *meters, struct srun_instrument *made)
+/* What one view makes of it; NULL: none does. */
+static struct srun_instrument *stream_new_locked(srun_meter *meter, const struct wish *wish,
+                                                 const struct meter_view *view)
 {
+    struct srun_instrument *made = bare_new(meter, wish);
+    if (made == NULL)
+        return NULL;
+    made->how = (uint8_t)how_of(wish, view);
+    made->limit = choose_limit(wish, view);
+    if (view != NULL) {
+        made->keep = view->view.keep;
+        made->shown = view->view.name != NULL ? view->view.name : made->name;
+        made->shown_help = view->view.help != NULL ? view->view.help : made->help;
+    }
+    if (choose_bounds(made, wish, view) == 0 && series_prepare_locked(made) == 0)
+        return made;
+    instrument_free(made);
+    return NULL;
+}
+
+static void free_streams(struct srun_instrument *instrument)
+{
+    for (unsigned i = 0; i < instrument->stream_count; i++)
+        instrument_free(instrument->streams[i]);
+    instrument_free(instrument);
+}
+
+/* One of which several views make streams. */
+static struct srun_instrument *streams_new_locked(srun_meter *meter, const struct wish *wish,
+                                                  const struct meter_view *const *views,
+                                                  size_t count)
+{
+    struct srun_instrument *made = bare_new(meter, wish);
+    if (made == NULL)
+        return NULL;
+    made->how = SERIES_EACH;
+    made->streams = calloc(count, sizeof(struct srun_instrument *));
+    for (size_t i = 0; made->streams != NULL && i < count; i++) {
+        struct srun_instrument *stream = stream_new_locked(meter, wish, views[i]);
+        if (stream == NULL)
+            break;
+        stream->is_stream = true;
+        stream->is_echo = i > 0;
+        made->limit += stream->limit;
+        made->streams[made->stream_count++] = stream;
+    }
+    if (made->stream_count == count && series_prepare_locked(made) == 0)
+        return made;
+    free_streams(made);
+    return NULL;
+}
+
+/* Those that drop it are about its streams, too: they take a name. */
+static struct srun_instrument *instrument_new_locked(srun_meter *meter, struct wish *wish)
+{
+    const struct meter_view *views[STREAMS_MAX];
+    const struct view_subject subject = {meter->scope.name, wish->name,
+                                         wish->kind + 1 + (wish->is_observed ? 4 : 0)};
+    bool more;
+    size_t count = views_choose_locked(meter->meters, &subject, views, &more), streams = 0;
+    for (size_t i = 0; i < count; i++)
+        if (views[i]->view.drop == 0)
+            views[streams++] = views[i];
+    if (more)
+        wish->problem = "a view gives it a name that it has by another one, or that is too many";
+    return streams > 1 ? streams_new_locked(meter, wish, views, streams)
+                       : stream_new_locked(meter, wish, count > 0 ? views[0] : NULL);
+}
+
+static void define(char out[DEFINITION_MAX], const struct srun_instrument *instrument)
+{
+    static const char *const kinds[] = {[TELEMETRY_COUNTER] = "counter",
+                                        [TELEMETRY_UP_DOWN_COUNTER] = "up-down counter",
+                                        [TELEMETRY_GAUGE_KIND] = "gauge",
+                                        [TELEMETRY_HISTOGRAM_KIND] = "histogram"};
+    (void)snprintf(out, DEFINITION_MAX, "%s%s %s of %s%s%s",
+                   instrument->is_observed ? "observable " : "", kinds[instrument->kind],
+                   instrument->name, instrument->is_real ? "double" : "int64",
+                   instrument->unit[0] != '\0' ? ", unit " : "", instrument->unit);
+}
+
+/* Is there another metric of this name? Both definitions are for the log. */
+static void look_for_conflict_locked(const struct srun_instrument *made, struct wish *wish)
+{
+    const struct srun_instrument *at = atomic_load(&made->meters->first);
+    for (; at != NULL && wish->one[0] == '\0'; at = atomic_load(&at->next))
+        if (at != made && at->meter == made->meter && at->how != SERIES_NOTHING &&
+            at->how != SERIES_EACH && strcasecmp(at->shown, made->shown) == 0) {
+            define(wish->one, at);
+            define(wish->other, made);
+        }
+}
+
+static void publish_locked(struct srun_instrument *made, struct wish *wish)
+{
+    struct telemetry_meters *meters = made->meters;
     struct srun_instrument *_Atomic *place =
         meters->last != NULL ? &meters->last->next : &meters->first;
+    if (made->how != SERIES_NOTHING && made->how != SERIES_EACH)
+        look_for_conflict_locked(made, wish);
     atomic_store_explicit(place, made, memory_order_release);
     meters->last = made;
 }
 
-static bool same_kind(const struct srun_instrument *there, const struct wish *wish)
+static void publish_all_locked(struct srun_instrument *made, struct wish *wish)
 {
-    bool real = wish->options.real != 0 || wish->kind == TELEMETRY_HISTOGRAM_KIND;
-    return there->kind == wish->kind && there->is_observed == wish->is_observed &&
-           there->is_real == real;
+    publish_locked(made, wish);
+    for (unsigned i = 0; i < made->stream_count; i++)
+        publish_locked(made->streams[i], wish);
 }
 
-/* The one that is there: of the same kind, else any, else NULL. */
+/* The one that is there, or NULL. */
 static struct srun_instrument *find_locked(const srun_meter *meter, const struct wish *wish)
 {
-    struct srun_instrument *any = NULL, *at = atomic_load(&meter->meters->first);
-    for (; at != NULL; at = atomic_load(&at->next)) {
-        if (at->meter != meter || strcasecmp(at->name, wish->name) != 0)
-            continue;
-        if (same_kind(at, wish))
-            return at;
-        any = any == NULL ? at : any;
-    }
-    return any;
+    struct srun_instrument *at = atomic_load(&meter->meters->first);
+    while (at != NULL && (at->meter != meter || at->is_stream || at->kind != wish->kind ||
+                          at->is_observed != wish->is_observed || at->is_real != is_real(wish) ||
+                          strcasecmp(at->name, wish->name) != 0))
+        at = atomic_load(&at->next);
+    return at;
 }
 
 static bool same_bounds(const struct srun_instrument *there, const struct wish *wish)
@@ -468,8 +397,6 @@ static bool same_bounds(const struct srun_instrument *there, const struct wish *
 
 static const char *difference(const struct srun_instrument *there, const struct wish *wish)
 {
-    if (!same_kind(there, wish))
-        return "it is there as another kind or type: /metrics shows the first one only";
     if (strcmp(there->unit, wish->unit) != 0)
         return "it is there with another unit, which stays";
     if (strcmp(there->help, wish->help) != 0)
@@ -483,27 +410,23 @@ static struct srun_instrument *find_or_make(srun_meter *meter, struct wish *wish
 {
     struct telemetry_meters *meters = meter->meters;
     pthread_mutex_lock(&meters->lock);
-    struct srun_instrument *there = find_locked(meter, wish), *made = NULL;
-    const char *differs = there != NULL ? difference(there, wish) : NULL;
-    if (there == NULL || !same_kind(there, wish)) {
-        made = instrument_new_locked(meter, wish);
-        if (made != NULL)
-            publish_locked(meters, made);
-        else
-            differs = "out of memory";
-        there = made;
-    }
+    struct srun_instrument *found = find_locked(meter, wish);
+    const char *differs = found != NULL ? difference(found, wish) : NULL;
+    if (found == NULL && (found = instrument_new_locked(meter, wish)) != NULL)
+        publish_all_locked(found, wish);
+    else if (found == NULL)
+        differs = "out of memory";
     pthread_mutex_unlock(&meters->lock);
     if (differs != NULL)
         wish->problem = differs;
-    return there != NULL ? there : &instrument_of_nothing;
+    return found != NULL ? found : &instrument_of_nothing;
 }
 
 /* False: nothing can be made of it. What is wrong with a unit or with bounds is left out. */
 static bool understand(struct wish *wish, const struct srun_instrument_options *options)
 {
     struct srun_instrument_options *known = &wish->options;
-    if (!is_name(wish->name)) {
+    if (!rules_name(wish->name)) {
         wish->problem = "accepted is a letter and up to 254 letters, digits and _ . - /";
         return false;
     }
@@ -515,11 +438,11 @@ static bool understand(struct wish *wish, const struct srun_instrument_options *
     }
     wish->unit = known->unit != NULL ? known->unit : "";
     wish->help = known->help != NULL ? known->help : "";
-    if (!is_unit(wish->unit)) {
+    if (!rules_unit(wish->unit)) {
         wish->problem = "a unit is up to 63 ASCII characters: left out";
         wish->unit = "";
     }
-    if (known->bounds != NULL && !are_bounds(known->bounds, &known->bound_count)) {
+    if (known->bounds != NULL && !rules_bounds(known->bounds, &known->bound_count)) {
         wish->problem = "bounds have to ascend, and be finite: the usual ones are taken";
         known->bounds = NULL;
     }
@@ -542,6 +465,11 @@ struct srun_instrument *instrument_make(srun_meter *meter, int kind, bool is_obs
         SRUN_WARN(meter->meters->log, "metric",
                   SRUN_STR("name", text_quote(quoted, name != NULL ? name : "")),
                   SRUN_STR("scope", meter->scope.name), SRUN_STR("why", wish.problem));
+    if (wish.one[0] != '\0')
+        SRUN_WARN(meter->meters->log, "two metrics have one name",
+                  SRUN_STR("scope", meter->scope.name), SRUN_STR("one", wish.one),
+                  SRUN_STR("other", wish.other),
+                  SRUN_STR("hint", "/metrics shows the first one only"));
     return made;
 }
 

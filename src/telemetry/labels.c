@@ -155,6 +155,11 @@ static inline int compare(const struct labels_item *a, const struct labels_item 
     return order != 0 ? order : (x > y) - (x < y);
 }
 
+static inline size_t size_of_key(const struct srun_kv *kv)
+{
+    return kv->key_size > 0 ? kv->key_size : kv->key != NULL ? strlen(kv->key) : 0;
+}
+
 static bool is_kept(const struct srun_kv *kv, size_t size, const char *const *keep)
 {
     for (; *keep != NULL; keep++)
@@ -201,7 +206,7 @@ bool labels_read(struct labels *labels, const struct srun_kv *kvs, const char *c
 {
     unsigned count = 0;
     for (const struct srun_kv *kv = kvs; kv != NULL && kv->type != SRUN_KV_END; kv++) {
-        size_t size = kv->key_size > 0 ? kv->key_size : kv->key != NULL ? strlen(kv->key) : 0;
+        size_t size = size_of_key(kv);
         if (size == 0 || (keep != NULL && !is_kept(kv, size, keep)))
             continue;
         if (count == LABELS_MAX || size >= LABELS_SIZE_MAX)
@@ -228,6 +233,22 @@ bool labels_read(struct labels *labels, const struct srun_kv *kvs, const char *c
     labels->size = size;
     labels->count = count;
     return size <= LABELS_SIZE_MAX;
+}
+
+bool labels_others(const struct srun_kv *kvs, const char *const *keep,
+                   struct srun_kv out[LABELS_MAX + 1])
+{
+    size_t count = 0;
+    for (const struct srun_kv *kv = kvs; kv->type != SRUN_KV_END; kv++) {
+        size_t size = size_of_key(kv);
+        if (size == 0 || is_kept(kv, size, keep))
+            continue;
+        if (count == LABELS_MAX)
+            return false;
+        out[count++] = *kv;
+    }
+    out[count] = (struct srun_kv){.type = SRUN_KV_END};
+    return true;
 }
 
 void labels_keep(const struct labels *labels, unsigned char *out)

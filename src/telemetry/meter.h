@@ -3,8 +3,9 @@
  * The meters of one runner: what makes instruments and owns them and their series, and the readers
  * that collect them. Public calls are in srun/metrics.h; this is for who runs the whole.
  *
- *     instrument  what is measured: names, rules, views           series  where it is counted
- *     observe     callbacks                                       collect readers
+ *     instrument  what is measured, as rules and views say        series  where it is counted
+ *     observe     callbacks                                       collect readers, point what they
+ * read
  *
  * One lock, a leaf: it guards lists and what is made for the first time. Whoever collects holds the
  * turn (a flag), not the lock, while callbacks run. Threads: any, but for what says otherwise.
@@ -24,6 +25,15 @@ struct telemetry_reader;
 
 /* 0 or -ENOMEM. log is borrowed, may be NULL. */
 int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log);
+
+/* Which measurements may become exemplars: those in a span that is sampled, all, none. For series
+ * that are made from now on [those in a span]. */
+enum telemetry_exemplar_filter {
+    TELEMETRY_EXEMPLARS_OF_TRACES,
+    TELEMETRY_EXEMPLARS_ALWAYS,
+    TELEMETRY_EXEMPLARS_NEVER
+};
+void telemetry_exemplars(struct telemetry_meters *meters, enum telemetry_exemplar_filter filter);
 
 /* Nobody collects any more: waits up to 2 s for callbacks that were late. False: one has not
  * returned, so nothing that it may use may be freed. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/metricenv.h"
 
+#include "base/ensure.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -44,6 +46,21 @@ static void read_temporality(struct metricenv *out, const struct otelenv_source 
         warn(source, name, "is not cumulative, delta or lowmemory");
     out->reader.delta = delta || low;
     out->reader.observed_too = delta;
+}
+
+enum telemetry_exemplar_filter metricenv_exemplars(const struct otelenv_source *source)
+{
+    static const char name[] = "OTEL_METRICS_EXEMPLAR_FILTER";
+    static const char *const names[] = {[TELEMETRY_EXEMPLARS_OF_TRACES] = "trace_based",
+                                        [TELEMETRY_EXEMPLARS_ALWAYS] = "always_on",
+                                        [TELEMETRY_EXEMPLARS_NEVER] = "always_off"};
+    const char *value = value_of(source, name);
+    for (size_t i = 0; value != NULL && i < COUNT_OF(names); i++)
+        if (strcasecmp(value, names[i]) == 0)
+            return (enum telemetry_exemplar_filter)i;
+    if (value != NULL)
+        warn(source, name, "is not trace_based, always_on or always_off");
+    return TELEMETRY_EXEMPLARS_OF_TRACES;
 }
 
 /* A list; /metrics is there in any case. */

@@ -24,14 +24,14 @@ static struct srun_observable observable_of_nothing;
 static void keep_locked(struct srun_series *series, const struct srun_observer *observer,
                         uint64_t bits)
 {
+    struct series_observed *own = series->observed;
     const struct srun_instrument *instrument = series->instrument;
     bool merges = instrument->kind != TELEMETRY_GAUGE_KIND &&
                   (instrument->keep != NULL || series == instrument->overflow);
-    if (series->seen == observer->turn && merges) /* several sets have become this one */
-        bits = series->is_real ? bits_of(real_of(series->observed) + real_of(bits))
-                               : series->observed + bits;
-    series->observed = bits;
-    series->seen = observer->turn;
+    if (own->seen == observer->turn && merges) /* several sets have become this one */
+        bits = series->is_real ? bits_of(real_of(own->value) + real_of(bits)) : own->value + bits;
+    own->value = bits;
+    own->seen = observer->turn;
 }
 
 static void tell(srun_observer *observer, struct srun_instrument *instrument, uint64_t bits,
@@ -58,7 +58,7 @@ static void tell_int(srun_observer *observer, struct srun_instrument *instrument
     if (!takes(observer, instrument))
         return;
     if (value < 0 && instrument->kind == TELEMETRY_COUNTER)
-        (void)atomic_fetch_add(&instrument->dropped, 1);
+        series_drop(instrument);
     else
         tell(observer, instrument, instrument->is_real ? bits_of((double)value) : (uint64_t)value,
              kvs);
@@ -71,30 +71,46 @@ static void tell_real(srun_observer *observer, struct srun_instrument *instrumen
         return;
     bool fits = value >= -DBL_MAX && value <= DBL_MAX && instrument->is_real;
     if (!fits || (value < 0 && instrument->kind == TELEMETRY_COUNTER))
-        (void)atomic_fetch_add(&instrument->dropped, 1);
+        series_drop(instrument);
     else
         tell(observer, instrument, bits_of(value), kvs);
+}
+
+static void observe_int(srun_observer *observer, struct srun_instrument *instrument, int64_t value,
+                        const struct srun_kv *kvs)
+{
+    tell_int(observer, instrument, value, kvs);
+    for (unsigned i = 0; i < instrument->stream_count; i++)
+        tell_int(observer, instrument->streams[i], value, kvs);
+}
+
+static void observe_real(srun_observer *observer, struct srun_instrument *instrument, double value,
+                         const struct srun_kv *kvs)
+{
+    tell_real(observer, instrument, value, kvs);
+    for (unsigned i = 0; i < instrument->stream_count; i++)
+        tell_real(observer, instrument->streams[i], value, kvs);
 }
 
 void srun_observe(srun_observer *observer, int64_t value, const struct srun_kv *kvs)
 {
     if (observer != NULL)
-        tell_int(observer, observer->instrument, value, kvs);
+        observe_int(observer, observer->instrument, value, kvs);
 }
 
 void srun_observe_real(srun_observer *observer, double value, const struct srun_kv *kvs)
 {
     if (observer != NULL)
-        tell_real(observer, observer->instrument, value, kvs);
+        observe_real(observer, observer->instrument, value, kvs);
 }
 
 void telemetry_observe(srun_observer *observer, srun_instrument *instrument, double value,
                        const struct srun_kv *kvs)
 {
     if (instrument->is_real)
-        tell_real(observer, instrument, value, kvs);
+        observe_real(observer, instrument, value, kvs);
     else
-        tell_int(observer, instrument, (int64_t)value, kvs);
+        observe_int(observer, instrument, (int64_t)value, kvs);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
@@ -263,7 +279,8 @@ int telemetry_on_collect(struct telemetry_meters *meters, srun_observe_fn *obser
 static srun_observable *observe_with(srun_meter *meter, struct srun_instrument *instrument,
                                      srun_observe_fn *observe, void *user)
 {
-    if (instrument->how != SERIES_OBSERVED || observe == NULL)
+    bool is_measured = instrument->how == SERIES_OBSERVED || instrument->how == SERIES_EACH;
+    if (!is_measured || observe == NULL)
         return &observable_of_nothing;
     struct srun_observable *made = register_one(meter->meters, instrument, observe, user);
     if (made != NULL)

@@ -12,9 +12,12 @@ static void encode_exemplar(struct buf *out, uint32_t field,
 {
     struct wire_mark mark = wire_open(out, field, 1);
     wire_fixed64(out, 2, exemplar->time_ns);
-    wire_double_always(out, 3, exemplar->value);
+    if (!exemplar->is_integer)
+        wire_double_always(out, 3, exemplar->value);
     otlp_id(out, 4, exemplar->span_id, sizeof exemplar->span_id);
     otlp_id(out, 5, exemplar->trace_id, sizeof exemplar->trace_id);
+    if (exemplar->is_integer)
+        wire_fixed64_always(out, 6, (uint64_t)exemplar->integer);
     otlp_attributes(out, 7, exemplar->attributes);
     wire_close(out, mark);
 }

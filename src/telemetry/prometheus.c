@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "telemetry/labels.h"
+#include "telemetry/prometheus_taken.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -115,40 +116,9 @@ static void end_line(struct writer *w)
     buf_add(w->out, "\n", 1);
 }
 
-static void hex(struct buf *out, const char *name, const uint8_t *bytes, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    buf_text(out, name);
-    for (size_t i = 0; i < size; i++) {
-        const char pair[] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
-        buf_add(out, pair, 2);
-    }
-    buf_text(out, "\"");
-}
-
-static bool is_zero_id(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
-/* Seconds with the milliseconds; the whole is beyond what a double can say. */
-static void time_text(struct buf *out, uint64_t ns)
-{
-    char text[NUMBER_MAX];
-    uint64_t ms = ns / 1000000;
-    size_t size = number_uint(text, ms / 1000);
-    text[size] = '.';
-    number_padded(text + size + 1, (uint32_t)(ms % 1000), 3);
-    buf_add(out, text, size + 4);
-}
-
 /* The newest one whose value lies in (low, high]. */
 static void exemplar(struct writer *w, const struct telemetry_point *point, double low, double high)
 {
-    char value[NUMBER_MAX];
     const struct telemetry_exemplar *found = NULL;
     for (size_t i = 0; w->openmetrics && i < point->exemplar_count; i++) {
         const struct telemetry_exemplar *at = &point->exemplars[i];
@@ -157,35 +127,10 @@ static void exemplar(struct writer *w, const struct telemetry_point *point, doub
     }
     if (found == NULL)
         return;
-    buf_text(w->out, " # {");
-    if (!is_zero_id(found->trace_id, sizeof found->trace_id)) {
-        hex(w->out, "trace_id=\"", found->trace_id, sizeof found->trace_id);
-        hex(w->out, ",span_id=\"", found->span_id, sizeof found->span_id);
-    }
-    buf_text(w->out, "} ");
-    buf_add(w->out, value, number_double_text(value, found->value));
-    buf_text(w->out, " ");
-    time_text(w->out, found->time_ns);
+    prometheus_exemplar(w->out, found);
 }
 
 /* --- points ---------------------------------------------------------------------------------- */
-
-/* A set that nobody has rendered yet. */
-static void render_labels(struct buf *out, const struct srun_kv *kvs)
-{
-    struct srun_kv list[LABELS_MAX + 1];
-    struct labels labels;
-    out->size = 0;
-    unsigned char *kept = labels_read(&labels, kvs, NULL, 0) ? malloc(labels.size + 1) : NULL;
-    if (kept == NULL) {
-        out->failed = true;
-        return;
-    }
-    labels_keep(&labels, kept);
-    labels_list(kept, labels.count, list);
-    labels_text(out, list);
-    free(kept);
-}
 
 static void use_labels(struct writer *w, const struct telemetry_point *point)
 {
@@ -193,7 +138,7 @@ static void use_labels(struct writer *w, const struct telemetry_point *point)
     w->point_size = point->label_size;
     if (point->labels != NULL)
         return;
-    render_labels(&w->labels, point->attributes);
+    prometheus_labels(&w->labels, point->attributes);
     w->point_labels = w->labels.data;
     w->point_size = w->labels.size;
 }
@@ -295,6 +240,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
             histogram_point(&w, point);
         else
             plain_point(&w, point);
+        out->failed = out->failed || w.labels.failed;
     }
     buf_free(&w.scope);
     buf_free(&w.bounds);
@@ -331,12 +277,17 @@ static void comment(struct buf *out, const char *what, const struct entry *entry
     buf_text(out, " ");
 }
 
+/* In OpenMetrics _total belongs to the lines of a counter, not to its family. */
+static size_t family_size(const struct entry *entry, bool openmetrics)
+{
+    bool counter = strcmp(type_of(entry->metric), "counter") == 0;
+    return entry->name_size - (openmetrics && counter ? strlen("_total") : 0);
+}
+
 static void write_head(struct buf *out, const struct entry *entry, bool openmetrics)
 {
     const struct telemetry_metric *metric = entry->metric;
-    size_t size = entry->name_size;
-    if (openmetrics && strcmp(type_of(metric), "counter") == 0)
-        size -= strlen("_total"); /* which belongs to the lines there, not to the family */
+    size_t size = family_size(entry, openmetrics);
     if (metric->help != NULL && metric->help[0] != '\0') {
         comment(out, "# HELP ", entry, size);
         help_text(out, metric->help, openmetrics);
@@ -363,20 +314,38 @@ static bool fits(const struct entry *first, const struct entry *entry)
     return true;
 }
 
-static size_t write_family(struct buf *out, const struct entry *first, size_t count,
-                           bool openmetrics)
+/* The names that are its own from now on; false: another family has one of them. */
+static bool take_names(struct taken *taken, const struct entry *entry, bool openmetrics)
 {
-    size_t left_out = 0, written = 0;
+    static const char *const counter[] = {"", "_total", "_created", NULL};
+    static const char *const histogram[] = {"", "_bucket", "_sum", "_count", NULL};
+    static const char *const created[] = {"", "_bucket", "_sum", "_count", "_created", NULL};
+    static const char *const plain[] = {"", NULL};
+    const char *type = type_of(entry->metric);
+    const char *const *suffixes = plain;
+    if (strcmp(type, "histogram") == 0)
+        suffixes = openmetrics ? created : histogram;
+    else if (strcmp(type, "counter") == 0 && openmetrics)
+        suffixes = counter;
+    return taken_add(taken, entry->name, family_size(entry, openmetrics), suffixes);
+}
+
+static size_t write_family(struct buf *out, const struct entry *first, size_t count,
+                           bool openmetrics, struct taken *taken)
+{
+    size_t written = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!fits(first, &first[i])) {
-            left_out++;
+        if (!fits(first, &first[i]))
             continue;
-        }
-        if (written++ == 0)
+        if (written == 0) {
+            if (!take_names(taken, &first[i], openmetrics))
+                break;
             write_head(out, &first[i], openmetrics);
+        }
+        written++;
         write_points(out, &first[i], openmetrics);
     }
-    return left_out;
+    return count - written;
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
@@ -427,7 +396,8 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     auto_buf struct buf labels = {0};
     if (resource == NULL)
         return;
-    render_labels(&labels, resource->attributes);
+    prometheus_labels(&labels, resource->attributes);
+    out->failed = out->failed || labels.failed;
     buf_text(out, openmetrics ? "# HELP target Target metadata\n# TYPE target info\n"
                               : "# HELP target_info Target metadata\n# TYPE target_info gauge\n");
     buf_text(out, "target_info{");
@@ -435,26 +405,40 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     buf_text(out, "} 1\n");
 }
 
-size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
-                        const struct telemetry_resource *resource, bool openmetrics)
+static size_t write_families(struct buf *out, const struct entry *entries, size_t count,
+                             bool openmetrics, struct taken *taken)
 {
-    auto_buf struct buf names = {0};
     size_t left_out = 0;
-    struct entry *entries = calloc(count + 1, sizeof *entries);
-    if (entries == NULL || !name_all(entries, metrics, count, &names)) {
-        free(entries);
-        out->failed = true;
-        return 0;
-    }
-    arrange(entries, count);
     for (size_t i = 0, size = 0; i < count; i += size) {
         for (size = 1; i + size < count && entries[i + size].lead == entries[i].lead; size++)
             ;
-        left_out += write_family(out, &entries[i], size, openmetrics);
+        left_out += write_family(out, &entries[i], size, openmetrics, taken);
     }
-    write_target(out, resource, openmetrics);
-    if (openmetrics)
-        buf_text(out, "# EOF\n");
+    return left_out;
+}
+
+size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
+                        const struct telemetry_resource *resource, bool openmetrics)
+{
+    static const char *const target[] = {"target_info", NULL};
+    static const char *const target_family[] = {"target", "target_info", NULL};
+    auto_buf struct buf names = {0};
+    struct taken taken = {0};
+    size_t left_out = 0;
+    struct entry *entries = calloc(count + 1, sizeof *entries);
+    bool able =
+        entries != NULL && taken_init(&taken, count) && name_all(entries, metrics, count, &names);
+    if (able) {
+        if (resource != NULL)
+            (void)taken_add(&taken, "", 0, openmetrics ? target_family : target);
+        arrange(entries, count);
+        left_out = write_families(out, entries, count, openmetrics, &taken);
+        write_target(out, resource, openmetrics);
+        if (openmetrics)
+            buf_text(out, "# EOF\n");
+    }
+    out->failed = out->failed || !able || taken.texts.failed;
+    taken_free(&taken);
     free(entries);
     return left_out;
 }

@@ -12,10 +12,18 @@
 #include "telemetry/export.h"
 
 /* resource: for target_info; NULL: none. Out of memory shows in out. How many metrics were left
- * out: their name is taken by one of another type, or of the same scope, or they are differences.
- */
+ * out: their name, or that of one of their lines, is taken by one of another type or of the same
+ * scope, or they are differences. */
 size_t prometheus_write(struct buf *out, const struct telemetry_metric *metrics, size_t count,
                         const struct telemetry_resource *resource, bool openmetrics);
+
+/* # {trace_id="...",span_id="..."} value seconds: what stands behind a line in OpenMetrics. Its
+ * attributes as well, as far as all its labels together have no more than 128 characters. */
+void prometheus_exemplar(struct buf *out, const struct telemetry_exemplar *exemplar);
+
+/* A set that nobody has rendered yet, in place of what is in out. Of more than LABELS_MAX the first
+ * ones; nothing when they are too large. */
+void prometheus_labels(struct buf *out, const struct srun_kv *kvs);
 
 /* The name of the family in the text format: http.server.duration, "s" ->
  * http_server_duration_seconds. unit_out (may be NULL): where the unit begins in what was added,

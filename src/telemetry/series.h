@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #define SERIES_LIMIT 2000
-#define SERIES_BOUNDS_MAX 500
+#define STREAMS_MAX 8 /* of one instrument */
 
 /* What a measurement does. */
 enum series_how {
@@ -26,21 +26,43 @@ enum series_how {
     SERIES_LAST,        /* two, of the first processor: the value, and whether there is one */
     SERIES_HISTOGRAM,   /* as below */
     SERIES_EXPONENTIAL, /* under a lock of this processor */
-    SERIES_OBSERVED     /* under the lock of the meters */
+    SERIES_OBSERVED,    /* under the lock of the meters */
+    SERIES_MANY,        /* to a series of each stream */
+    SERIES_EACH         /* the same, but they are looked up first */
 };
 
-/* The cells of a histogram. The least and the largest are kept as numbers that only grow. */
+/* The cells of a histogram. The least and the largest, as in struct extremes, are emptied by who
+ * has the turn when some reader wants differences. */
 enum { SERIES_TOTAL, SERIES_LEAST, SERIES_LARGEST, SERIES_BUCKETS };
 
 /* One for each processor, or for some of them when there are many: a set of buckets is large. */
 #define SERIES_STRIPES_MAX 8
 
-struct series_exponential {
-    pthread_mutex_t lock;
-    struct exponential histogram; /* guarded by it */
-    char apart[64];               /* from the next one */
+/* The least and the largest value, as numbers that sort as they do; the least by its complement, so
+ * that both only grow. 0: there is none. */
+struct extremes {
+    uint64_t least, largest;
 };
 
+struct series_exponential {
+    pthread_mutex_t lock; /* guards what follows */
+    struct exponential histogram;
+    struct extremes fresh; /* as in the cells of a histogram */
+    char apart[64];        /* from the next one */
+};
+
+/* Of an observed series, guarded by the lock; values by their bits. */
+struct series_observed {
+    uint64_t value;
+    uint64_t seen;     /* in which collect; 0: never */
+    uint64_t before;   /* the value that was seen before, */
+    uint64_t base;     /* what a counter had before it began anew, all told */
+    uint64_t told_ns;  /* when it was told before */
+    uint64_t reset_ns; /* the last time at which it had not begun anew; 0: it never has */
+};
+
+/* Behind it, in this memory: the set as labels.h has it, then its text, in as few cache lines as
+ * can be, since a scrape of many series waits for these; then what extra points to. */
 struct srun_series {
     cell *cells;
     int64_t least; /* what may be added to a SERIES_SUM */
@@ -48,17 +70,24 @@ struct srun_series {
     uint32_t bound_count;
     uint8_t how; /* an enum series_how */
     bool is_real;
-    uint16_t label_count;
+    uint8_t exemplar_mask, exemplar_always; /* see exemplar_is_wanted */
     unsigned cpus;
-    uint32_t label_size,
-        text_size; /* behind this struct: the set as labels.h has it, then its text */
+    uint16_t label_count;
+    uint16_t exemplar_places, exemplar_stride; /* how many, and bytes from one to the next */
+    _Atomic bool has_exemplars;
+    uint32_t text_at; /* bytes from the beginning of this struct */
+    uint32_t label_size, text_size;
+    struct exemplars *exemplars; /* NULL: it never has any */
     struct srun_instrument *instrument;
     struct series_exponential *exponential; /* series_stripes of them */
     uint64_t hash, start_ns;
     struct srun_series *_Atomic next;
-    uint64_t observed;                 /* the value by its bits, guarded by the lock, as is seen */
-    uint64_t seen;                     /* in which collect; 0: never */
-    void *last[TELEMETRY_READERS_MAX]; /* what a reader that wants differences has seen; its own */
+    /* What a reader that wants differences has seen; its own. */
+    void *last[TELEMETRY_READERS_MAX];
+    union {
+        struct series_observed *observed;
+        struct extremes *ever; /* of a histogram, by who has the turn: taken out of its cells */
+    };
 };
 
 /* Readers look without a lock; a larger one takes the place of a full one, which stays for those
@@ -82,27 +111,32 @@ struct srun_instrument {
     struct telemetry_meters *meters;
     struct srun_meter *meter;
     int kind;
-    uint8_t how; /* of its series */
+    unsigned limit;
+    unsigned stream_count; /* of a SERIES_EACH: its views make several metrics of it */
+    uint8_t how;           /* of its series */
     bool is_real, is_observed;
+    bool is_stream, is_echo; /* of another one, and not the first: it counts nothing as dropped */
+    _Atomic bool full;       /* the limit is reached */
+    _Atomic bool spilled;    /* something has gone to overflow */
+    struct srun_instrument **streams;
+    struct srun_series *each;
     char *name, *unit, *help;
+    const char *shown, *shown_help; /* as the view says */
     double *bounds;
     size_t bound_count;
     const char *const *keep; /* the view's */
-    unsigned limit;
     struct series_table *_Atomic table;
     struct srun_series *_Atomic plain; /* the series of no attributes, once there is one */
-    _Atomic bool full;                 /* the limit is reached */
-    struct srun_series *overflow;      /* for what comes then; it is in the table too */
-    _Atomic bool spilled;              /* something has gone there */
+    struct srun_series *overflow;      /* for what is beyond the limit; it is in the table too */
     struct srun_series *_Atomic first;
     _Atomic uint64_t dropped; /* measurements that could not be counted */
     struct srun_instrument *_Atomic next;
     /* Guarded by the lock of the meters. */
-    unsigned count;
     struct srun_series *last;
     struct series_block *blocks;
     uint64_t swept; /* in which collect; of observed ones */
     uint64_t told_dropped, told_full;
+    unsigned count;
 };
 
 struct srun_meter {
@@ -133,12 +167,7 @@ struct srun_observable {
     struct srun_observable *next;
 };
 
-struct meter_view {
-    char *pattern;
-    struct srun_view view; /* its pointers are owned */
-    char **keep;
-    struct meter_view *next;
-};
+struct meter_view;
 
 struct telemetry_meters {
     srun_logger *log;
@@ -148,10 +177,13 @@ struct telemetry_meters {
     int64_t wall_offset; /* from monotonic to Unix time, fixed: time never steps back */
     struct srun_instrument *_Atomic first;
     _Atomic uint64_t late, overflowing;
+    _Atomic unsigned deltas; /* readers that want differences */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct cells cells;
+    struct exemplar_block *exemplars; /* where those of all series are */
+    enum telemetry_exemplar_filter exemplar_filter;
     struct srun_meter *meters;
     struct srun_instrument *last;
     struct meter_view *views, *last_view;
@@ -175,21 +207,73 @@ struct srun_instrument *instrument_make(srun_meter *meter, int kind, bool is_obs
                                         const char *name,
                                         const struct srun_instrument_options *options);
 
-/* series.c: what an instrument needs before its first measurement; 0 or -ENOMEM. With the lock. */
+/* series_make.c: what an instrument needs before its first measurement; 0 or -ENOMEM. */
 int series_prepare_locked(struct srun_instrument *instrument);
 void series_free_all(struct srun_instrument *instrument);
+/* Room that lives as long as the instrument, not cleared. NULL: no memory. */
+void *series_room_locked(struct srun_instrument *instrument, size_t size);
+/* Its table, larger if need be, with room for one more. NULL: no memory. */
+struct series_table *series_table_room_locked(struct srun_instrument *instrument);
+void series_table_put(struct series_table *table, struct srun_series *series);
+/* The series of what cannot be counted apart, which is shown from now on. Threads: any. */
+struct srun_series *series_spill(struct srun_instrument *instrument);
 /* The series of a set, made if need be; the overflow when it cannot be made. With the lock. */
 struct srun_series *series_get_locked(struct srun_instrument *instrument,
                                       const struct labels *labels);
+
+/* The first bound that is not below the value. Every step halves what is left, without a branch
+ * that could be guessed wrong. */
+static inline size_t series_bucket_of(const double *bounds, size_t count, double value)
+{
+    const double *at = bounds;
+    while (count > 1) {
+        size_t half = count / 2;
+        at += at[half - 1] < value ? half : 0;
+        count -= half;
+    }
+    return (size_t)(at - bounds) + (count == 1 && *at < value);
+}
+
+/* streams.c: an instrument of which several views make streams. Its series of a set, for the fast
+ * path; and what it needs for that. */
+struct srun_series *streams_bind(struct srun_instrument *instrument, const struct srun_kv *kvs);
+int streams_prepare_locked(struct srun_instrument *instrument);
+
+/* A measurement could not be counted. */
+static inline void series_drop(struct srun_instrument *instrument)
+{
+    if (instrument->how != SERIES_NOTHING && !instrument->is_echo)
+        (void)atomic_fetch_add_explicit(&instrument->dropped, 1, memory_order_relaxed);
+}
+
+/* Of a SERIES_MANY: one of each stream, behind the struct. */
+static inline struct srun_series **series_targets(struct srun_series *series)
+{
+    return (struct srun_series **)(void *)(series + 1);
+}
 
 static inline const unsigned char *series_labels(const struct srun_series *series)
 {
     return (const unsigned char *)(series + 1);
 }
 
+static inline struct srun_series *series_find(const struct series_table *table,
+                                              const struct labels *labels)
+{
+    for (size_t at = (size_t)labels->hash & table->mask;; at = (at + 1) & table->mask) {
+        struct srun_series *series =
+            atomic_load_explicit(&table->slots[at].series, memory_order_acquire);
+        if (series == NULL)
+            return NULL;
+        if (table->slots[at].hash == labels->hash && series->label_size == labels->size &&
+            series->label_count == labels->count && labels_are(labels, series_labels(series)))
+            return series;
+    }
+}
+
 static inline const char *series_text(const struct srun_series *series)
 {
-    return (const char *)(series + 1) + series->label_size;
+    return (const char *)series + series->text_at;
 }
 
 static inline unsigned series_stripes(const struct srun_series *series)
@@ -211,6 +295,12 @@ static inline uint64_t sortable_of(double value)
 static inline double of_sortable(uint64_t sortable)
 {
     return real_of((sortable >> 63) != 0 ? sortable & ~(UINT64_C(1) << 63) : ~sortable);
+}
+
+static inline void extremes_widen(struct extremes *all, struct extremes more)
+{
+    all->least = more.least > all->least ? more.least : all->least;
+    all->largest = more.largest > all->largest ? more.largest : all->largest;
 }
 
 #endif

@@ -84,6 +84,26 @@ static void check_page(const char *text, bool openmetrics)
     }
 }
 
+/* The ids are there in any case, the rest of the labels as far as there is room. */
+static void check_exemplar(const struct srun_kv *attributes)
+{
+    static const char begin[] = " # {trace_id=\"01000000000000000000000000000000\",span_id=";
+    struct buf out = {0};
+    prometheus_exemplar(&out,
+                        &(struct telemetry_exemplar){
+                            .trace_id = {1}, .span_id = {1}, .value = 1, .attributes = attributes});
+    ENSURE(!out.failed && strlen(out.data) == out.size);
+    ENSURE(strncmp(out.data, begin, strlen(begin)) == 0);
+    ENSURE(strcmp(read_labels(out.data + strlen(" # {")), " 1 0.000") == 0);
+    size_t runes = 0, around = 0;
+    for (const char *c = out.data; *c != '\0'; c++) {
+        runes += ((unsigned char)*c & 0xc0) != 0x80;
+        around += *c == '\\';
+    }
+    ENSURE(runes <= 128 + around + strlen(" # {} 1 0.000") + LABELS_MAX * strlen(",=\"\""));
+    buf_free(&out);
+}
+
 static void check_text(const struct labels *labels, const char *help, bool openmetrics)
 {
     struct srun_kv list[LABELS_MAX + 1];
@@ -104,6 +124,7 @@ static void check_text(const struct labels *labels, const char *help, bool openm
     ENSURE(!out.failed && strlen(out.data) == out.size);
     ENSURE(text_utf8_until(out.data, out.size) == out.size);
     check_page(out.data, openmetrics);
+    check_exemplar(list);
     buf_free(&out);
     free(kept);
 }

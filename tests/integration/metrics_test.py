@@ -14,11 +14,16 @@ import time
 import urllib.parse
 
 sys.dont_write_bytecode = True
-from admin import admin_server  # noqa: E402
+from admin import AdminServer, admin_server  # noqa: E402
 from endure import eventually  # noqa: E402
-from support import LIMIT, SANITIZE, Process, Suite, ask, check, connect, equal  # noqa: E402
+from otlp import Peers  # noqa: E402
+from support import (BUILD_DIR, LIMIT, SANITIZE, Process, Suite, ask, check, connect,  # noqa: E402
+                     equal)
 
 suite = Suite("metrics")
+PEERS = Peers()
+MEASURES = os.path.join(BUILD_DIR, "tests", "integration", "measures")
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e473", "00f067aa0ba902b"
 PYTHON = "/usr/bin/python3"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,7 +35,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 for family in parse(sys.stdin.read()):
     for sample in family.samples:
         labels = ",".join(f"{k}={v}" for k, v in sorted(sample.labels.items()))
-        print(family.type, family.name, sample.name, labels, float(sample.value))
+        with_it = sample.exemplar
+        of = "" if with_it is None else " " + ",".join(
+            [f"{k}={v}" for k, v in with_it.labels.items()] + [str(with_it.value)])
+        print(family.type, family.name, sample.name, labels.encode("unicode_escape").decode(),
+              str(float(sample.value)) + of.encode("unicode_escape").decode())
 """
 
 
@@ -166,6 +175,95 @@ def a_locale_with_commas_changes_nothing(folder):
         equal(server.stop(), 0, "exit code")
 
 
+def measures(folder, env=None):
+    """The program that measures what is hard to show; see measures.c."""
+    return AdminServer([MEASURES], folder, env)
+
+
+def brief(text):
+    """Without the large label."""
+    return re.sub(r'"{1000,}', "...", text)
+
+
+@suite.test
+def pages_of_hostile_programs_are_valid(folder):
+    with measures(folder) as server:
+        text = server.get("/metrics").body
+        lint(text)
+        strict = parsed(server.get("/metrics", {"Accept": OPENMETRICS}).body)
+        for line in (
+                "counter new_name new_name_total otel_scope_name=measures 2.0",
+                "counter clash clash_total otel_scope_name=measures 1.0",
+                "histogram sizes sizes_count otel_scope_name=measures 1.0",
+                "histogram took_seconds took_seconds_count otel_scope_name=measures,route=/a 3.0",
+                "histogram took_all_seconds took_all_seconds_count otel_scope_name=measures 4.0",
+                'counter hostile_labels_per_second hostile_labels_per_second_total '
+                'a="} 1\\n# EOF\\n,exported_le=0.5,otel_scope_name=measures 1.0'):
+            check(line in strict, f"{line} is not in\n{brief(strict)}")
+        for name in ("old_name", " clash_created", "gauge sizes", "counter sizes", "gauge target"):
+            check(name not in strict, f"{name} is in the page")
+        hostile = re.search(rb'^hostile_labels_per_second_total{[^\n]*a="(\S{100000,})"} 3$', text, re.M)
+        equal(hostile[1], b'\\"' * 65536, "the large label")
+        equal(len(server.with_message("two metrics have one name")), 1, "clashes that are told")
+        equal(len(server.with_message("/metrics cannot show all metrics")), 1, "left out")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def the_strict_parser_finds_exemplars(folder):
+    with measures(folder) as server:
+        strict = parsed(server.get("/metrics", {"Accept": OPENMETRICS}).body)
+        scope = "otel_scope_name=measures"
+        user = r',user="\\\n\ufffd'
+        for line in (
+                f"took_seconds_bucket le=1.0,{scope},route=/a 1.0 "
+                f"trace_id={TRACE}1,span_id={SPAN}1{user},0.5",
+                f"took_seconds_bucket le=2.0,{scope},route=/a 2.0 "
+                f"trace_id={TRACE}2,span_id={SPAN}2{user},1.5",
+                f"took_seconds_bucket le=+Inf,{scope},route=/a 3.0 "
+                f"trace_id={TRACE}3,span_id={SPAN}3{user},99",
+                f"new_name_total {scope} 2.0 trace_id={TRACE}4,span_id={SPAN}4,1"):
+            check(line in strict, f"{line} is not in\n{brief(strict)}")
+        check("trace_id" not in server.get("/metrics").body.decode(), "the text format has none")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def the_filter_of_exemplars_is_opentelemetry_s(folder):
+    for value, wanted, warnings in (("always_off", 0, 0), ("always_on", 2, 0), ("trace_based", 1, 0),
+                                    ("sometimes", 1, 1)):
+        with measures(folder, {"OTEL_METRICS_EXEMPLAR_FILTER": value}) as server:
+            body = server.get("/metrics", {"Accept": OPENMETRICS}).body.decode()
+            lines = [line for line in body.splitlines() if line.startswith("took_seconds_bucket")]
+            without = [line for line in lines if " # {} 0.25 " in line]
+            told = [line for line in lines if f'trace_id="{TRACE}' in line]
+            equal((len(told) > 0) + (len(without) > 0), wanted, value)
+            equal(len(server.with_message("a variable of OpenTelemetry is wrong")), warnings, value)
+            equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def opentelemetry_s_own_decoder_finds_exemplars(folder):
+    peer = PEERS.get("node-http")
+    if peer is None:
+        return
+    env = {"SRUN_OTEL_METRIC_EXPORTER": "http", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=exemplars",
+           "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT": f"http://127.0.0.1:{peer.port}"}
+    with measures(folder, env) as server:
+        equal(server.stop(), 0, "exit code")
+    told = peer.got("exemplars")[-1]
+    equal(told.get("error"), None, "decoder")
+    check(told["again"], "the decoder did not understand all of it")
+    found = {(one["metric"], one["trace"], one["span"], one["kind"], one["value"])
+             for one in told["exemplars"]}
+    for metric, number, kind, amount in (("took", 1, "asDouble", 0.5), ("took", 3, "asDouble", 99),
+                                         ("took.all", 2, "asDouble", 1.5), ("new.name", 4, "asInt", 1)):
+        check((metric, f"{TRACE}{number}", f"{SPAN}{number}", kind, amount) in found,
+              f"{metric} {number} is not in {found}")
+    kept = [one["attributes"] for one in told["exemplars"] if one["metric"] == "took.all"]
+    check({"route": ["stringValue", "/a"], "user": ["stringValue", '"\\\n\ufffd']} in kept, kept)
+
+
 CONFIGURATION = """global: {scrape_interval: 500ms, scrape_timeout: 500ms}
 scrape_configs:
 - job_name: http
@@ -183,16 +281,27 @@ class Prometheus(Process):
             file.write(CONFIGURATION % target)
         super().__init__(["prometheus", "--config.file=" + path,
                           "--storage.tsdb.path=" + os.path.join(folder, "tsdb"),
+                          "--enable-feature=exemplar-storage",
                           "--web.listen-address=127.0.0.1:0"], folder)
         self.api = self.wait_for(r'msg="Listening on" address=(\S+)').group(1)
         self.wait_for("Server is ready to receive web requests")
 
+    def asked(self, path):
+        """What its API answers."""
+        with contextlib.closing(connect(self.api)) as connection:
+            return json.loads(ask(connection, "GET", "/api/v1/" + path).body)["data"]
+
     def query(self, text):
         """The value of one series, or None."""
-        with contextlib.closing(connect(self.api)) as connection:
-            answer = ask(connection, "GET", "/api/v1/query?query=" + urllib.parse.quote(text))
-        found = json.loads(answer.body)["data"]["result"]
+        found = self.asked("query?query=" + urllib.parse.quote(text))["result"]
         return float(found[0]["value"][1]) if found else None
+
+    def exemplars(self, text):
+        """The ids of traces that it has found at some series in the last hour."""
+        now = time.time()
+        found = self.asked(f"query_exemplars?query={urllib.parse.quote(text)}"
+                           f"&start={now - 3600}&end={now + 3600}")
+        return {one["labels"].get("trace_id") for series in found for one in series["exemplars"]}
 
     def await_value(self, text, wanted):
         """Asks until it has it."""
@@ -213,6 +322,21 @@ def prometheus_misses_no_scrape_in_an_upgrade(folder):
         lines = server.get("/metrics").body.decode().splitlines()
         prometheus.await_value("scrape_samples_scraped",
                                sum(not line.startswith("#") for line in lines))
+        prometheus.signal(signal.SIGTERM)
+        equal(prometheus.finish(), 0, "prometheus")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def prometheus_keeps_exemplars_and_takes_hostile_pages(folder):
+    with measures(folder) as server, Prometheus(server.admin, folder) as prometheus:
+        prometheus.await_value("up", 1)
+        prometheus.await_value('took_seconds_count{route="/a"}', 3)
+        prometheus.await_value("new_name_total", 2)
+        wanted = {f"{TRACE}{number}" for number in (1, 2, 3)}
+        eventually(lambda: prometheus.exemplars("took_seconds_bucket") >= wanted, "exemplars")
+        equal(prometheus.exemplars("new_name_total"), {f"{TRACE}4"}, "of the counter")
+        equal(prometheus.query("min_over_time(up[1h])"), 1, "the worst scrape")
         prometheus.signal(signal.SIGTERM)
         equal(prometheus.finish(), 0, "prometheus")
         equal(server.stop(), 0, "exit code")
@@ -278,4 +402,7 @@ def a_receiver_that_is_not_there_is_told_once_and_delays_no_stop(folder):
         equal(len(server.with_message("metrics are not exported")), 1, "warnings")
 
 
-suite.main()
+try:
+    suite.main()
+finally:
+    PEERS.close()

@@ -5,8 +5,14 @@
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "asking.h"
+#include "base/clock.h"
 #include "instruments.h"
+#include "runner.h"
+#include "telemetry/meter.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <srun/flags.h>
 
 struct scene {
@@ -346,6 +352,83 @@ START_TEST(metrics_are_prometheus_text)
     }
 END_TEST
 
+struct crowd {
+    srun_runner *runner;
+    struct telemetry_reader *reader; /* NULL: that of /metrics */
+    sem_t entered, go;
+};
+
+static void hang(void *user, srun_observer *observer)
+{
+    struct crowd *crowd = user;
+    (void)sem_post(&crowd->entered);
+    while (sem_wait(&crowd->go) < 0)
+        ;
+    srun_observe(observer, 1, NULL);
+}
+
+static void *keep_the_turn(void *arg)
+{
+    struct crowd *crowd = arg;
+    const struct telemetry_metric *metrics;
+    char type[METRICS_TYPE_MAX];
+    auto_buf struct buf out = {0};
+    if (crowd->reader != NULL)
+        (void)telemetry_collect(crowd->reader, INT64_MAX, &metrics);
+    else
+        (void)instruments_expose_until(crowd->runner, NULL, INT64_MAX, &out, type, sizeof type);
+    return NULL;
+}
+
+static int without_patience(srun_runner *runner, const char *accept, struct buf *out, char *type,
+                            size_t size)
+{
+    return instruments_expose_until(runner, accept, clock_real_now(), out, type, size);
+}
+
+/* Asks while somebody else collects and a callback keeps him there. */
+static void assert_busy(struct crowd *crowd)
+{
+    srun_err err = {0};
+    pthread_t thread;
+    struct asking asking;
+    asking_open_with(&asking,
+                     &(struct admin_host){.runner = crowd->runner, .metrics = without_patience});
+    ck_assert_int_eq(pthread_create(&thread, NULL, keep_the_turn, crowd), 0);
+    while (sem_wait(&crowd->entered) < 0)
+        ;
+    asking_begin(&asking, "/metrics");
+    ck_assert_int_eq(
+        asking_find(probe_routes, "/metrics", &asking.exchange.rest)->view(&asking.exchange, &err),
+        -EBUSY);
+    ck_assert_uint_eq(asking.exchange.out.size, 0);
+    assert_has(err.text, "metrics: ");
+    (void)sem_post(&crowd->go);
+    (void)pthread_join(thread, NULL);
+    asking_close(&asking);
+}
+
+START_TEST(a_scrape_that_does_not_get_its_turn_is_an_error)
+    {
+        struct crowd crowd = {0};
+        struct scene scene;
+        scene_open(&scene, &health_on);
+        crowd.runner = scene.stage.runner;
+        (void)sem_init(&crowd.entered, 0, 0);
+        (void)sem_init(&crowd.go, 0, 0);
+        srun_observable *gauge =
+            srun_observable_gauge(srun_runner_meter(crowd.runner), "slow", NULL, hang, &crowd);
+        scene_start(&scene);
+        assert_busy(&crowd);
+        ck_assert_int_eq(telemetry_reader_new(&crowd.reader, crowd.runner->meters, NULL), 0);
+        assert_busy(&crowd);
+        (void)telemetry_reader_free(crowd.reader);
+        srun_unregister(gauge);
+        assert_has(ask(&scene.asking, probe_routes, "/metrics"), "srun_ready 1\n");
+        scene_close(&scene);
+    }
+END_TEST
+
 START_TEST(metrics_are_read_back)
     {
         struct metrics_line line;
@@ -406,5 +489,6 @@ int main(void)
                    build_and_generations_name_this_process, threads_have_names_and_states,
                    debug_says_that_profiling_is_not_there, status_has_all_parts,
                    status_says_what_the_asker_may_do, metrics_are_prometheus_text,
-                   metrics_are_read_back, probes_follow_the_life_of_the_program);
+                   a_scrape_that_does_not_get_its_turn_is_an_error, metrics_are_read_back,
+                   probes_follow_the_life_of_the_program);
 }

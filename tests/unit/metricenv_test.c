@@ -89,8 +89,29 @@ START_TEST(exporters_are_a_list)
     }
 END_TEST
 
+static enum telemetry_exemplar_filter filter_with(const char *value)
+{
+    set_name = "OTEL_METRICS_EXEMPLAR_FILTER";
+    set_value = value;
+    warnings = 0;
+    return metricenv_exemplars(&(struct otelenv_source){.get = get, .warn = warn});
+}
+
+START_TEST(exemplars_have_three_filters)
+    {
+        ck_assert_int_eq(filter_with(NULL), TELEMETRY_EXEMPLARS_OF_TRACES);
+        ck_assert_int_eq(filter_with(""), TELEMETRY_EXEMPLARS_OF_TRACES);
+        ck_assert_int_eq(filter_with("trace_based"), TELEMETRY_EXEMPLARS_OF_TRACES);
+        ck_assert_int_eq(filter_with("Always_On"), TELEMETRY_EXEMPLARS_ALWAYS);
+        ck_assert_int_eq(filter_with("always_off"), TELEMETRY_EXEMPLARS_NEVER);
+        ck_assert_uint_eq(warnings, 0);
+        ck_assert_int_eq(filter_with("always"), TELEMETRY_EXEMPLARS_OF_TRACES);
+        ck_assert_uint_eq(warnings, 1);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("metricenv", what_is_unset_has_its_default, times_are_whole_milliseconds,
-                   temporality_is_one_of_three, exporters_are_a_list);
+                   temporality_is_one_of_three, exporters_are_a_list, exemplars_have_three_filters);
 }

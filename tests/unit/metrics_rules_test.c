@@ -251,7 +251,7 @@ START_TEST(a_view_that_makes_no_sense_is_refused)
         ck_assert_int_eq(
             telemetry_view(m.meters, "a", SRUN_VIEW(.bounds = falling, .bound_count = 2), &err),
             -EINVAL);
-        ck_assert_int_eq(telemetry_view(m.meters, "a", SRUN_VIEW(.reserved_int = 1), &err),
+        ck_assert_int_eq(telemetry_view(m.meters, "a", SRUN_VIEW(.reserved = {m.meters}), &err),
                          -EINVAL);
         metering_close(&m);
     }

@@ -3,6 +3,7 @@
  * Counting: sets of attributes, limits, several threads, several readers, buckets.
  */
 #include "metering.h"
+#include "telemetry/series.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -360,6 +361,82 @@ END_TEST
 
 /* --- readers --------------------------------------------------------------------------------- */
 
+static void assert_extremes(struct metering *m, struct telemetry_reader *reader, double min,
+                            double max)
+{
+    (void)metering_collect(m, reader);
+    const struct telemetry_point *point = metering_point(m, "h", "");
+    ck_assert_ptr_nonnull(point);
+    ck_assert(point->has_min_max);
+    ck_assert_double_eq(point->min, min);
+    ck_assert_double_eq(point->max, max);
+}
+
+static void check_extremes(const struct srun_instrument_options *options)
+{
+    struct metering m;
+    struct telemetry_reader *third = NULL;
+    metering_open(&m);
+    srun_instrument *histogram = srun_histogram(m.meter, "h", options);
+    srun_record(histogram, 3, NULL);
+    srun_record(histogram, 90, NULL);
+    assert_extremes(&m, m.reader, 3, 90);
+    assert_extremes(&m, m.deltas, 3, 90);
+    srun_record(histogram, 7, NULL);
+    assert_extremes(&m, m.reader, 3, 90);
+    srun_record(histogram, 8, NULL);
+    assert_extremes(&m, m.deltas, 7, 8);
+    (void)metering_collect(&m, m.deltas);
+    ck_assert_ptr_null(metering_metric(&m, "h"));
+    ck_assert_int_eq(
+        telemetry_reader_new(&third, m.meters, &(struct telemetry_reader_options){.delta = true}),
+        0);
+    srun_record(histogram, 0, NULL);
+    assert_extremes(&m, third, 0, 90);
+    assert_extremes(&m, m.deltas, 0, 0);
+    srun_record(histogram, 2000, NULL);
+    assert_extremes(&m, m.deltas, 2000, 2000);
+    assert_extremes(&m, third, 2000, 2000);
+    assert_extremes(&m, m.reader, 0, 2000);
+    (void)telemetry_reader_free(third);
+    metering_close(&m);
+}
+
+START_TEST(each_reader_is_told_the_extremes_of_its_interval)
+    {
+        check_extremes(NULL);
+        check_extremes(OPTIONS(.exponential = 1));
+    }
+END_TEST
+
+/* As if a thread were between two of its additions: a sum without its count is not given away. */
+START_TEST(a_sum_that_comes_before_its_count_is_told_with_it)
+    {
+        struct metering m;
+        metering_open(&m);
+        srun_instrument *histogram = srun_histogram(m.meter, "h", NULL);
+        srun_record(histogram, 1, NULL);
+        (void)metering_collect(&m, m.deltas);
+        cell *cells = srun_bind(histogram, NULL)->cells;
+        cell_add_real(&cells[SERIES_TOTAL], 2);
+        (void)metering_collect(&m, m.deltas);
+        ck_assert_ptr_null(metering_metric(&m, "h"));
+        cell_add(&cells[SERIES_BUCKETS + 1], 1);
+        (void)metering_collect(&m, m.deltas);
+        ck_assert_double_eq(metering_point(&m, "h", "")->sum, 2);
+        ck_assert(!metering_point(&m, "h", "")->has_min_max); /* they are not there yet */
+        cell_raise(&cells[SERIES_LEAST], ~sortable_of(2));
+        cell_raise(&cells[SERIES_LARGEST], sortable_of(2));
+        srun_record(histogram, 600, NULL);
+        (void)metering_collect(&m, m.deltas);
+        ck_assert_uint_eq(metering_point(&m, "h", "")->count, 1);
+        ck_assert(!metering_point(&m, "h", "")->has_min_max); /* 2 is not of this interval */
+        srun_record(histogram, 700, NULL);
+        assert_extremes(&m, m.deltas, 700, 700);
+        metering_close(&m);
+    }
+END_TEST
+
 START_TEST(readers_do_not_disturb_each_other)
     {
         struct telemetry_reader *third = NULL, *fourth = NULL, *fifth = NULL;
@@ -504,7 +581,8 @@ int main(void)
         beyond_the_limit_nothing_is_lost, threads_that_make_the_same_sets_share_them,
         at_the_limit_threads_lose_nothing, differences_add_up_to_the_total_while_it_grows,
         a_histogram_s_count_is_the_sum_of_its_buckets_at_any_time,
-        readers_do_not_disturb_each_other, a_gauge_shows_its_last_value_once_it_has_one,
-        sums_of_int64_wrap_and_those_of_doubles_add, a_value_on_a_bound_belongs_below_it,
-        every_number_of_bounds_is_searched_right);
+        each_reader_is_told_the_extremes_of_its_interval,
+        a_sum_that_comes_before_its_count_is_told_with_it, readers_do_not_disturb_each_other,
+        a_gauge_shows_its_last_value_once_it_has_one, sums_of_int64_wrap_and_those_of_doubles_add,
+        a_value_on_a_bound_belongs_below_it, every_number_of_bounds_is_searched_right);
 }

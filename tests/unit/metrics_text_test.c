@@ -177,6 +177,84 @@ START_TEST(what_would_clash_in_a_family_is_left_out)
     }
 END_TEST
 
+/* The first metric is told, the second is not. */
+static void assert_first_only(const struct telemetry_metric *first,
+                              const struct telemetry_metric *second, bool openmetrics)
+{
+    static const struct telemetry_scope scopes[] = {{"one", "", ""}, {"two", "", ""}};
+    static const uint64_t buckets[1];
+    static const struct telemetry_point point = {.labels = "", .buckets = buckets};
+    struct telemetry_metric both[] = {*first, *second};
+    auto_buf struct buf alone = {0}, out = {0};
+    for (size_t i = 0; i < 2; i++) {
+        both[i].scope = &scopes[i];
+        both[i].points = &point;
+        both[i].point_count = 1;
+    }
+    ck_assert_uint_eq(prometheus_write(&alone, both, 1, NULL, openmetrics), 0);
+    ck_assert_uint_eq(prometheus_write(&out, both, 2, NULL, openmetrics), 1);
+    ck_assert_str_eq(out.data, alone.data);
+}
+
+static void assert_both(const struct telemetry_metric *first, const struct telemetry_metric *second,
+                        bool openmetrics)
+{
+    static const struct telemetry_point point = {.labels = ""};
+    struct telemetry_metric both[] = {*first, *second};
+    auto_buf struct buf out = {0};
+    both[0].points = both[1].points = &point;
+    both[0].point_count = both[1].point_count = 1;
+    ck_assert_uint_eq(prometheus_write(&out, both, 2, NULL, openmetrics), 0);
+}
+
+START_TEST(families_share_no_name_of_a_line)
+    {
+        const struct telemetry_metric counter = {.name = "a",
+                                                 .kind = TELEMETRY_SUM,
+                                                 .monotonic = true},
+                                      gauge = {.name = "a"}, total = {.name = "a_total"},
+                                      created = {.name = "a_created"},
+                                      histogram = {.name = "a", .kind = TELEMETRY_HISTOGRAM},
+                                      count = {.name = "a_count"}, bucket = {.name = "a_bucket"},
+                                      other = {.name = "a_counts"};
+        const struct telemetry_metric *const clashing[][2] = {{&counter, &gauge},
+                                                              {&counter, &created},
+                                                              {&histogram, &counter},
+                                                              {&histogram, &created}};
+        const struct telemetry_metric *const always[][2] = {
+            {&counter, &total}, {&histogram, &gauge}, {&histogram, &count}, {&histogram, &bucket}};
+        for (size_t i = 0; i < sizeof clashing / sizeof clashing[0]; i++) {
+            assert_first_only(clashing[i][0], clashing[i][1], true);
+            assert_first_only(clashing[i][1], clashing[i][0], true);
+            assert_both(clashing[i][0], clashing[i][1], false);
+        }
+        for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+            for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
+                assert_first_only(always[i][0], always[i][1], openmetrics);
+                assert_first_only(always[i][1], always[i][0], openmetrics);
+                assert_both(always[i][0], &other, openmetrics);
+            }
+    }
+END_TEST
+
+START_TEST(nothing_takes_the_name_of_the_target)
+    {
+        const struct telemetry_resource resource = {.attributes =
+                                                        SRUN_KVS(SRUN_STR("service.name", "shop"))};
+        const struct telemetry_point point = {.labels = ""};
+        const struct telemetry_metric info = {.name = "target.info",
+                                              .points = &point,
+                                              .point_count = 1},
+                                      target = {
+                                          .name = "target", .points = &point, .point_count = 1};
+        auto_buf struct buf out = {0};
+        ck_assert_uint_eq(prometheus_write(&out, &info, 1, &resource, false), 1);
+        ck_assert_uint_eq(prometheus_write(&out, &info, 1, &resource, true), 1);
+        ck_assert_uint_eq(prometheus_write(&out, &target, 1, &resource, false), 0);
+        ck_assert_uint_eq(prometheus_write(&out, &target, 1, &resource, true), 1);
+    }
+END_TEST
+
 START_TEST(the_resource_is_the_target)
     {
         const struct telemetry_resource resource = {
@@ -189,6 +267,23 @@ START_TEST(the_resource_is_the_target)
         ck_assert_str_eq(openmetrics.data,
                          "# HELP target Target metadata\n# TYPE target info\n"
                          "target_info{process_pid=\"1\",service_name=\"shop\"} 1\n# EOF\n");
+    }
+END_TEST
+
+START_TEST(of_a_large_resource_some_is_shown)
+    {
+        struct srun_kv many[101];
+        char keys[100][8];
+        for (int i = 0; i < 100; i++) {
+            (void)snprintf(keys[i], sizeof keys[i], "k%02d", i);
+            many[i] = SRUN_INT(keys[i], i);
+        }
+        many[100] = (struct srun_kv){.type = SRUN_KV_END};
+        const struct telemetry_resource resource = {.attributes = many};
+        auto_buf struct buf out = {0};
+        (void)prometheus_write(&out, NULL, 0, &resource, false);
+        ck_assert(!out.failed);
+        ck_assert_ptr_nonnull(strstr(out.data, "k63=\"63\"} 1\n"));
     }
 END_TEST
 
@@ -386,7 +481,9 @@ int main(void)
     return HARNESS(
         "metrics_text", names_get_their_unit_and_total_once, a_counter_is_a_family_of_its_own,
         a_histogram_shows_cumulative_buckets, an_exponential_histogram_shows_what_text_can_hold,
-        scopes_share_a_family, what_would_clash_in_a_family_is_left_out, the_resource_is_the_target,
+        scopes_share_a_family, what_would_clash_in_a_family_is_left_out,
+        families_share_no_name_of_a_line, nothing_takes_the_name_of_the_target,
+        the_resource_is_the_target, of_a_large_resource_some_is_shown,
         exemplars_stand_behind_the_bucket_they_belong_to, no_value_breaks_out_of_its_quotes,
         names_of_labels_are_made_fit, names_that_become_the_same_are_one,
         numbers_do_not_know_the_locale, a_client_gets_the_format_that_it_ranks_highest);

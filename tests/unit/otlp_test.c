@@ -119,8 +119,11 @@ START_TEST(metrics_are_what_another_encoder_makes_of_them)
     {
         auto_buf struct buf buf = {0};
         struct otlp_resource resource;
-        const struct telemetry_exemplar exemplar = {3, 1.5, TRACE_ID, SPAN_ID,
-                                                    SRUN_KVS(SRUN_INT("user", 9))};
+        const struct telemetry_exemplar exemplar = {.time_ns = 3,
+                                                    .value = 1.5,
+                                                    .trace_id = TRACE_ID,
+                                                    .span_id = SPAN_ID,
+                                                    .attributes = SRUN_KVS(SRUN_INT("user", 9))};
         const uint64_t buckets[] = {1, 2, 3}, positive[] = {1, 0, 300}, negative[] = {7};
         const double bounds[] = {0.5, 1.0};
         const struct telemetry_point gauge[] = {

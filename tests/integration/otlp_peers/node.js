@@ -51,6 +51,13 @@ function record(scope, item) {
     flags: item.flags || 0, time: String(item.timeUnixNano), attributes: attributes(item.attributes) };
 }
 
+function exemplars(item) {
+  const data = item.gauge || item.sum || item.histogram || item.exponentialHistogram || { dataPoints: [] };
+  return data.dataPoints.flatMap((point) => point.exemplars || []).map((one) => ({
+    metric: item.name, trace: Buffer.from(one.traceId).toString('hex'), span: Buffer.from(one.spanId).toString('hex'),
+    value: Number(one.asInt ?? one.asDouble), kind: one.value, attributes: attributes(one.filteredAttributes) }));
+}
+
 function decode(signal, body) {
   const [Request, , , resources, scopes, items] = signals[signal];
   const request = Request.decode(body);
@@ -67,6 +74,7 @@ function decode(signal, body) {
       || { dataPoints: [{}] }).dataPoints[0].attributes),
     records: signal === 'logs' ? request[resources].flatMap((resource) => resource[scopes].flatMap((scope) =>
       scope[items].map((item) => record((scope.scope || {}).name || '', item)))) : undefined,
+    exemplars: all.flatMap(exemplars),
     again: Buffer.from(Request.encode(request).finish()).equals(body), // the same bytes: all was understood
   };
 }
