@@ -31,13 +31,9 @@ struct logs {
     char *memory;
     unsigned stamp; /* self_stamp of the process it works in */
     pthread_t thread;
-    void **items;                                         /* of the export in progress */
-    struct telemetry_log *batch;                          /* the same, as the exporter takes them */
-    char why[sizeof((struct telemetry_result *)0)->text]; /* of the last loss in an export */
-    uint64_t told;                                        /* losses, so far */
-    int64_t told_at;
-    _Atomic bool closed, abandoned; /* abandoned: the exporter has not returned */
-    _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end;
+    void **items;                /* of the export in progress */
+    struct telemetry_log *batch; /* the same, as the exporter takes them */
+    _Atomic bool closed;         /* written under the lock */
 
     pthread_mutex_t lock; /* a leaf; guards what follows */
     pthread_cond_t wake, progress;
@@ -46,7 +42,15 @@ struct logs {
     uint64_t flush_to, done;       /* of taken */
     int64_t due, closing_at;       /* closing_at: NEVER while it lives */
     int state;
+    uint64_t exported, rejected, lost_in_export, lost_at_end;
+    uint64_t told; /* losses, so far */
+    int64_t told_at;
+    bool telling; /* without the lock */
     bool given_up, ended;
+    bool abandoned; /* the exporter has not returned; what was left is counted, the log may be gone
+                     */
+    bool joined;    /* the shutdown's own */
+    char why[sizeof((struct telemetry_result *)0)->text]; /* of the last loss in an export */
 };
 
 /* --- handing over ---------------------------------------------------------------------------- */
@@ -92,55 +96,61 @@ void logs_push(struct logs *logs, const struct log_given *given)
     }
 }
 
+static void stats_locked(const struct logs *logs, struct logs_stats *out)
+{
+    *out = (struct logs_stats){.taken = logs->taken,
+                               .dropped = logs->dropped,
+                               .late = logs->late,
+                               .exported = logs->exported,
+                               .rejected = logs->rejected,
+                               .lost_in_export = logs->lost_in_export,
+                               .lost_at_end = logs->lost_at_end,
+                               .waiting = logs->ring.waiting,
+                               .capacity = logs->options.queue};
+}
+
 /* --- exporting ------------------------------------------------------------------------------- */
 
-static uint64_t lost_by_export(const struct logs *logs)
+static uint64_t lost_by_export_locked(const struct logs *logs)
 {
-    return atomic_load(&logs->lost_in_export) + atomic_load(&logs->rejected) +
-           atomic_load(&logs->lost_at_end);
+    return logs->lost_in_export + logs->rejected + logs->lost_at_end;
 }
 
-static void tell(struct logs *logs, bool last)
+/* Tells of losses, at most every so often; the lock is left for it. */
+static void tell_locked(struct logs *logs, bool last)
 {
-    struct logs_stats stats;
-    logs_stats(logs, &stats);
-    uint64_t lost = stats.dropped + stats.rejected + stats.lost_in_export + stats.lost_at_end;
+    uint64_t lost = logs->dropped + lost_by_export_locked(logs), before = logs->told;
     int64_t now = clock_real_now();
-    bool abandoned = atomic_load(&logs->abandoned); /* then `why` may be written any time */
-    if (!last && abandoned)
+    bool soon = logs->told_at != 0 && now - logs->told_at < TELL_EVERY;
+    if (lost == before || (!last && (soon || logs->abandoned)))
         return;
-    if (lost == logs->told || (!last && logs->told_at != 0 && now - logs->told_at < TELL_EVERY))
-        return;
-    SRUN_WARN(
-        logs->options.log, "log records were not sent", SRUN_UINT("records", lost - logs->told),
-        SRUN_UINT("so_far_queue_full", stats.dropped),
-        SRUN_UINT("so_far_in_export", stats.lost_in_export),
-        SRUN_UINT("so_far_rejected", stats.rejected), SRUN_UINT("so_far_at_end", stats.lost_at_end),
-        SRUN_STR("last", abandoned ? "" : logs->why));
+    char why[sizeof logs->why];
+    memcpy(why, logs->why, sizeof why);
+    struct logs_stats stats;
+    stats_locked(logs, &stats);
     logs->told = lost;
     logs->told_at = now;
+    logs->telling = true;
+    pthread_mutex_unlock(&logs->lock);
+    SRUN_WARN(logs->options.log, "log records were not sent", SRUN_UINT("records", lost - before),
+              SRUN_UINT("so_far_queue_full", stats.dropped),
+              SRUN_UINT("so_far_in_export", stats.lost_in_export),
+              SRUN_UINT("so_far_rejected", stats.rejected),
+              SRUN_UINT("so_far_at_end", stats.lost_at_end), SRUN_STR("last", why));
+    pthread_mutex_lock(&logs->lock);
+    logs->telling = false;
+    pthread_cond_broadcast(&logs->progress);
 }
 
-static void account(struct logs *logs, const struct telemetry_result *result, size_t count)
+static void account_locked(struct logs *logs, const struct telemetry_result *result, size_t count)
 {
     size_t accepted = result->accepted < count ? result->accepted : count, rest = count - accepted;
     size_t rejected = result->rejected < rest ? result->rejected : rest;
-    atomic_fetch_add(&logs->exported, accepted);
-    atomic_fetch_add(&logs->rejected, rejected);
-    atomic_fetch_add(&logs->lost_in_export, rest - rejected);
-}
-
-static void export_items(struct logs *logs, size_t count, int64_t deadline_ns)
-{
-    struct telemetry_result result = {0};
-    struct telemetry_exporter *exporter = logs->options.exporter;
-    for (size_t i = 0; i < count; i++)
-        logs->batch[i] = *log_item_finish(logs->items[i], &logs->options.limits);
-    exporter->logs(exporter, logs->batch, count, deadline_ns, &result);
-    account(logs, &result, count);
-    if (result.text[0] != '\0')
-        memcpy(logs->why, result.text, sizeof logs->why);
-    tell(logs, false);
+    logs->exported += accepted;
+    logs->rejected += rejected;
+    logs->lost_in_export += rest - rejected;
+    if (result->text[0] != '\0')
+        memcpy(logs->why, result->text, sizeof logs->why);
 }
 
 static int64_t export_deadline(const struct logs *logs)
@@ -172,19 +182,33 @@ static size_t take_locked(struct logs *logs)
     return count;
 }
 
-/* Exports a batch, while the lock is left, or, when it is too late, throws it away. */
-static void work_locked(struct logs *logs)
+/* Exports a batch, while the lock is left. */
+static void export_locked(struct logs *logs, size_t count, struct telemetry_result *out)
 {
-    size_t count = take_locked(logs);
-    bool given_up = logs->given_up;
+    struct telemetry_exporter *exporter = logs->options.exporter;
     int64_t closing_at = logs->closing_at, deadline = export_deadline(logs);
     pthread_mutex_unlock(&logs->lock);
-    if (given_up || clock_real_now() >= closing_at)
-        atomic_fetch_add(&logs->lost_at_end, count);
-    else if (count > 0)
-        export_items(logs, count, deadline < closing_at ? deadline : closing_at);
+    for (size_t i = 0; i < count; i++)
+        logs->batch[i] = *log_item_finish(logs->items[i], &logs->options.limits);
+    exporter->logs(exporter, logs->batch, count, deadline < closing_at ? deadline : closing_at,
+                   out);
     pthread_mutex_lock(&logs->lock);
+}
+
+/* The next batch: exported, or, when it is too late, thrown away. */
+static void work_locked(struct logs *logs)
+{
+    struct telemetry_result result = {0};
+    size_t count = take_locked(logs);
+    bool thrown = logs->given_up || clock_real_now() >= logs->closing_at;
+    if (count > 0 && !thrown)
+        export_locked(logs, count, &result);
+    if (thrown && !logs->abandoned)
+        logs->lost_at_end += count;
+    else if (!logs->abandoned)
+        account_locked(logs, &result, count);
     log_ring_release_locked(&logs->ring);
+    tell_locked(logs, false); /* before who waits for this batch goes on */
     logs->done += count;
     logs->due =
         logs->ring.waiting > 0 ? clock_after_ms(clock_real_now(), logs->options.delay_ms) : NEVER;
@@ -234,18 +258,17 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
 {
     if (logs->stamp != self_stamp())
         return SRUN_EFORK;
-    uint64_t lost = lost_by_export(logs);
     pthread_mutex_lock(&logs->lock);
-    uint64_t number = logs->taken;
+    uint64_t number = logs->taken, lost = lost_by_export_locked(logs);
     if (logs->flush_to < number)
         logs->flush_to = number;
     wake_thread_locked(logs);
     while (logs->done < number && !logs->ended)
         if (!thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
             break;
-    bool done = logs->done >= number;
+    int rc = logs->done < number ? -ETIMEDOUT : lost_by_export_locked(logs) != lost ? -EIO : 0;
     pthread_mutex_unlock(&logs->lock);
-    return !done ? -ETIMEDOUT : lost_by_export(logs) != lost ? -EIO : 0;
+    return rc;
 }
 
 static void give_up_locked(struct logs *logs)
@@ -261,9 +284,18 @@ static void give_up_locked(struct logs *logs)
         ;
 }
 
-static int end_thread(struct logs *logs, int64_t deadline_ns)
+/* The exporter has not returned; the thread may be about to say something, though. */
+static void abandon_locked(struct logs *logs)
 {
-    pthread_mutex_lock(&logs->lock);
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (logs->telling && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
+        ;
+    logs->abandoned = true;
+    logs->lost_at_end += logs->taken - logs->done;
+}
+
+static int end_thread_locked(struct logs *logs, int64_t deadline_ns)
+{
     logs->closing_at = deadline_ns < NEVER ? deadline_ns : NEVER - 1;
     wake_thread_locked(logs);
     while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
@@ -272,26 +304,26 @@ static int end_thread(struct logs *logs, int64_t deadline_ns)
     if (late)
         give_up_locked(logs);
     bool ended = logs->ended;
-    uint64_t left = logs->taken - logs->done;
+    if (!ended)
+        abandon_locked(logs);
     pthread_mutex_unlock(&logs->lock);
-    if (ended && thread_join(logs->thread, NS_PER_S) == 0)
-        return late ? -ETIMEDOUT : 0;
-    atomic_store(&logs->abandoned, true);
-    atomic_fetch_add(&logs->lost_at_end, left);
-    return -EBUSY;
+    logs->joined = ended && thread_join(logs->thread, NS_PER_S) == 0;
+    pthread_mutex_lock(&logs->lock);
+    return !logs->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
 }
 
 int logs_shutdown(struct logs *logs, int64_t deadline_ns)
 {
     if (logs->stamp != self_stamp() || atomic_load(&logs->closed))
         return 0;
-    uint64_t lost = lost_by_export(logs);
     pthread_mutex_lock(&logs->lock); /* who is beside it is in the queue, or late */
     atomic_store(&logs->closed, true);
+    uint64_t lost = lost_by_export_locked(logs);
+    int rc = end_thread_locked(logs, deadline_ns);
+    rc = rc == 0 && lost_by_export_locked(logs) != lost ? -EIO : rc;
+    tell_locked(logs, true);
     pthread_mutex_unlock(&logs->lock);
-    int rc = end_thread(logs, deadline_ns);
-    tell(logs, true);
-    return rc == 0 && lost_by_export(logs) != lost ? -EIO : rc;
+    return rc;
 }
 
 /* --- making ---------------------------------------------------------------------------------- */
@@ -308,7 +340,7 @@ struct logs *logs_free(struct logs *logs)
 {
     if (logs == NULL || logs->stamp != self_stamp())
         return NULL;
-    if (atomic_load(&logs->abandoned) || !logs->ended)
+    if (!logs->joined)
         return logs;
     logs->options.exporter->free(logs->options.exporter);
     (void)pthread_cond_destroy(&logs->wake);
@@ -324,16 +356,8 @@ void logs_stats(struct logs *logs, struct logs_stats *out)
     if (logs == NULL || logs->stamp != self_stamp())
         return;
     pthread_mutex_lock(&logs->lock);
-    out->taken = logs->taken;
-    out->dropped = logs->dropped;
-    out->late = logs->late;
-    out->waiting = logs->ring.waiting;
+    stats_locked(logs, out);
     pthread_mutex_unlock(&logs->lock);
-    out->capacity = logs->options.queue;
-    out->exported = atomic_load(&logs->exported);
-    out->rejected = atomic_load(&logs->rejected);
-    out->lost_in_export = atomic_load(&logs->lost_in_export);
-    out->lost_at_end = atomic_load(&logs->lost_at_end);
 }
 
 struct logs_options logs_defaults(void)
