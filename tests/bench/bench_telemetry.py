@@ -4,7 +4,7 @@ four threads, beside the floors that nothing gets below and beside libraries tha
 exporter adds to a start, what an idle program does, how long an end takes when no receiver answers.
 
 The figures of ours are those of bench metrics, traces, log and start. Those of others are told by
-programs in rivals/, made of what Debian has. Both run in turn, and of each the best counts.
+programs in rivals/, made of what Debian has. With --rounds all run in turn, and of each the best counts.
 """
 import argparse
 import collections
@@ -250,7 +250,7 @@ def show(result, reached):
 def arguments():
     parser = argparse.ArgumentParser(prog="bench_telemetry", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--json", action="store_true", help="one object")
-    parser.add_argument("--rounds", type=int, default=2, help="of all programs in turn [2]")
+    parser.add_argument("--rounds", type=int, default=1, help="of all programs in turn [1]")
     options = parser.parse_args()
     options.build = os.path.abspath(os.environ.get("SRUN_BUILD_DIR", "build/dev"))
     return options
