@@ -25,6 +25,7 @@ from support import LIMIT, SOURCE_DIR, Process, check, equal
 
 SOURCE = os.path.join(SOURCE_DIR, "tests", "integration", "otlp_peers", "collector", "main.go")
 FOLDER = os.path.join(SOURCE_DIR, "build", "collector")
+GO_FOLDER = os.path.join(SOURCE_DIR, "build", "go")
 PROGRAM = os.path.join(FOLDER, "collector")
 STAMP = os.path.join(FOLDER, "stamp.json")
 VERSION = "v0.165.0"
@@ -42,9 +43,8 @@ class Unavailable(Exception):
 
 
 def _environment():
-    own = os.path.join(SOURCE_DIR, "build", "go")
-    return {**os.environ, "GO111MODULE": "on", "GOTOOLCHAIN": "local", "GOPATH": own, "GOFLAGS": "-modcacherw",
-            "GOMODCACHE": os.path.join(own, "mod"), "CGO_ENABLED": "0",
+    return {**os.environ, "GO111MODULE": "on", "GOTOOLCHAIN": "local", "GOPATH": GO_FOLDER, "GOFLAGS": "-modcacherw",
+            "GOMODCACHE": os.path.join(GO_FOLDER, "mod"), "CGO_ENABLED": "0",
             "GOCACHE": os.path.join(SOURCE_DIR, "build", "go-cache")}
 
 
@@ -91,7 +91,8 @@ def _go():
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     wanted = f"golang.org/toolchain@v0.0.1-go{'.'.join(map(str, GO))}.linux-{machine}"
     print(f"collector: Go {'.'.join(map(str, _version(best)))} is too old; fetching {wanted}", flush=True)
-    answer = _run("fetching Go", [best, "mod", "download", "-json", wanted], FOLDER, DOWNLOAD_LIMIT)
+    # Not in FOLDER: an old Go cannot read the go.mod that a new one needs.
+    answer = _run("fetching Go", [best, "mod", "download", "-json", wanted], GO_FOLDER, DOWNLOAD_LIMIT)
     place = json.loads(answer[answer.index("{"):])["Dir"]
     for path in glob.glob(place + "/bin/*") + glob.glob(place + "/pkg/tool/*/*"):
         os.chmod(path, 0o755)  # modules have no programs
@@ -117,6 +118,7 @@ def make():
     if made():
         return
     os.makedirs(FOLDER, exist_ok=True)
+    os.makedirs(GO_FOLDER, exist_ok=True)
     go = _go()
     shutil.copy(SOURCE, FOLDER)
     with open(os.path.join(FOLDER, "go.mod"), "w", encoding="ascii") as file:
