@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a log record costs over the system call that carries it: lines with five attributes to
- * /dev/null, beside a bare write(2) of the same bytes. Rounds of both alternate, and are so short
- * that most of them fall between two disturbances of the machine; of each side the lower quartile
- * is told, and the ratio is that of the two quartiles. Single thread.
+ * /dev/null, beside a bare write(2) of the same bytes, by one, two and four threads. Rounds of both
+ * alternate; of each the best counts, and the ratio is that of the two.
  *
  *     bench_log [--json]
  */
 #include "log/log.h"
 
+#include "pieces.h"
+
 #include <fcntl.h>
-#include <stdbool.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 801
-#define RECORDS_PER_ROUND 1000
-#define DISABLED_CALLS 50000000
+#define ROUNDS 3
+#define RECORDS_OF_A_PIECE 1000
+#define DISABLED_OF_A_PIECE 100000
 #define ALLOCATION_RECORDS 1000000
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -56,29 +56,12 @@ void *realloc(void *pointer, size_t size)
 }
 #endif
 
+enum { THREADS = 3 };
+static const unsigned thread_counts[THREADS] = {1, 2, 4};
+
 struct figures {
-    double bare_ns, record_ns, ratio;
+    double bare[THREADS], record[THREADS];
 };
-
-static double now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double lower_quartile(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return values[count / 4];
-}
 
 /* Inline: as the bare write does, a record stands in the loop itself, without a function of the
  * bench around it. */
@@ -110,42 +93,79 @@ static size_t sample(srun_log_format format, char *line, size_t capacity)
     return size > 0 ? (size_t)size : 0;
 }
 
-static struct figures measure(srun_log_format format)
-{
-    static double bare[ROUNDS], record[ROUNDS];
+struct sink {
+    srun_logger *log;
+    int fd;
+    size_t size;
     char line[1024];
-    size_t size = sample(format, line, sizeof line);
-    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    srun_logger *log = logger_on(fd, format);
+};
 
-    for (int round = 0; round < ROUNDS; round++) {
-        double start = now_ns();
-        for (int i = 0; i < RECORDS_PER_ROUND; i++)
-            (void)!write(fd, line, size);
-        double middle = now_ns();
-        for (int i = 0; i < RECORDS_PER_ROUND; i++)
-            log_one(log, i);
-        double end = now_ns();
-        bare[round] = (middle - start) / RECORDS_PER_ROUND;
-        record[round] = (end - middle) / RECORDS_PER_ROUND;
-    }
-    srun_logger_free(log);
-    close(fd);
-    double bare_ns = lower_quartile(bare, ROUNDS), record_ns = lower_quartile(record, ROUNDS);
-    return (struct figures){bare_ns, record_ns, record_ns / bare_ns};
+static void bare(void *user, unsigned thread, size_t ops)
+{
+    const struct sink *sink = user;
+    (void)thread;
+    for (size_t i = 0; i < ops; i++)
+        (void)!write(sink->fd, sink->line, sink->size);
 }
 
-static double measure_disabled(void)
+static void record(void *user, unsigned thread, size_t ops)
 {
-    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    srun_logger *log = logger_on(fd, SRUN_LOG_JSON);
-    double start = now_ns();
-    for (int64_t i = 0; i < DISABLED_CALLS; i++)
-        SRUN_DEBUG(log, "not shown", SRUN_INT("i", i), SRUN_STR("key", "value"));
-    double end = now_ns();
-    srun_logger_free(log);
-    close(fd);
-    return (end - start) / DISABLED_CALLS;
+    const struct sink *sink = user;
+    (void)thread;
+    for (size_t i = 0; i < ops; i++)
+        log_one(sink->log, (int64_t)i);
+}
+
+static void disabled(void *user, unsigned thread, size_t ops)
+{
+    const struct sink *sink = user;
+    (void)thread;
+    for (size_t i = 0; i < ops; i++)
+        SRUN_DEBUG(sink->log, "not shown", SRUN_UINT("i", i), SRUN_STR("key", "value"));
+}
+
+static struct sink sink_open(srun_log_format format)
+{
+    struct sink sink = {.fd = open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    sink.size = sample(format, sink.line, sizeof sink.line);
+    sink.log = logger_on(sink.fd, format);
+    return sink;
+}
+
+static void sink_close(struct sink *sink)
+{
+    srun_logger_free(sink->log);
+    close(sink->fd);
+}
+
+static struct figures measure(srun_log_format format)
+{
+    struct figures told;
+    struct sink sink = sink_open(format);
+    for (unsigned i = 0; i < THREADS; i++) {
+        told.bare[i] = told.record[i] = INFINITY;
+        for (int round = 0; round < ROUNDS; round++) {
+            told.bare[i] =
+                fmin(told.bare[i],
+                     pieces_measure(&(struct pieces){bare, &sink, RECORDS_OF_A_PIECE, NULL},
+                                    thread_counts[i]));
+            told.record[i] =
+                fmin(told.record[i],
+                     pieces_measure(&(struct pieces){record, &sink, RECORDS_OF_A_PIECE, NULL},
+                                    thread_counts[i]));
+        }
+    }
+    sink_close(&sink);
+    return told;
+}
+
+static void measure_disabled(double ns[THREADS])
+{
+    struct sink sink = sink_open(SRUN_LOG_JSON);
+    const struct pieces pieces = {disabled, &sink, DISABLED_OF_A_PIECE, NULL};
+    for (unsigned i = 0; i < THREADS; i++)
+        ns[i] = pieces_best(&pieces, thread_counts[i], ROUNDS);
+    sink_close(&sink);
 }
 
 static uint64_t measure_allocations(void)
@@ -162,29 +182,46 @@ static uint64_t measure_allocations(void)
     return after - before;
 }
 
+static void print_json(const struct figures *json, const struct figures *text,
+                       const double off[THREADS], uint64_t allocated)
+{
+    printf("{\"bench\":\"log\"");
+    for (unsigned i = 0; i < THREADS; i++) {
+        pieces_json("json", thread_counts[i], json->record[i]);
+        pieces_json("json_bare", thread_counts[i], json->bare[i]);
+        pieces_json("text", thread_counts[i], text->record[i]);
+        pieces_json("text_bare", thread_counts[i], text->bare[i]);
+        pieces_json("disabled", thread_counts[i], off[i]);
+    }
+    printf(",\"allocations\":%llu}\n", (unsigned long long)allocated);
+}
+
+static void print_row(const char *name, const double ns[THREADS], double ratio)
+{
+    printf("%-28s %9.1f %9.1f %9.1f", name, ns[0], ns[1], ns[2]);
+    if (ratio > 0)
+        printf(" %8.3f", ratio);
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    struct figures as_json = measure(SRUN_LOG_JSON);
-    struct figures as_text = measure(SRUN_LOG_TEXT);
-    double disabled = measure_disabled();
+    struct figures json = measure(SRUN_LOG_JSON), text = measure(SRUN_LOG_TEXT);
+    double off[THREADS];
+    measure_disabled(off);
     uint64_t allocated = measure_allocations();
 
-    if (json) {
-        printf("{\"bench\":\"log\",\"json_ns\":%.1f,\"json_bare_ns\":%.1f,\"json_ratio\":%.3f,"
-               "\"text_ns\":%.1f,\"text_bare_ns\":%.1f,\"text_ratio\":%.3f,\"disabled_ns\":%.3f,"
-               "\"allocations\":%llu}\n",
-               as_json.record_ns, as_json.bare_ns, as_json.ratio, as_text.record_ns,
-               as_text.bare_ns, as_text.ratio, disabled, (unsigned long long)allocated);
+    if (argc > 1 && strcmp(argv[1], "--json") == 0) {
+        print_json(&json, &text, off, allocated);
         return 0;
     }
-    printf("%-28s %10s %10s %8s\n", "5 attributes to /dev/null", "record ns", "write ns", "ratio");
-    printf("%-28s %10.1f %10.1f %8.3f\n", "JSON", as_json.record_ns, as_json.bare_ns,
-           as_json.ratio);
-    printf("%-28s %10.1f %10.1f %8.3f\n", "text", as_text.record_ns, as_text.bare_ns,
-           as_text.ratio);
-    printf("%-28s %10.2f\n", "level off", disabled);
-    printf("%-28s %10llu in %d records\n", "allocations", (unsigned long long)allocated,
+    printf("%-28s %9s %9s %9s %8s\n", "ns for each, threads:", "1", "2", "4", "x write");
+    print_row("write of the JSON line", json.bare, 0);
+    print_row("JSON, 5 attributes", json.record, json.record[0] / json.bare[0]);
+    print_row("write of the text line", text.bare, 0);
+    print_row("text, 5 attributes", text.record, text.record[0] / text.bare[0]);
+    print_row("level off", off, 0);
+    printf("%-28s %9llu in %d records\n", "allocations", (unsigned long long)allocated,
            ALLOCATION_RECORDS);
     return 0;
 }

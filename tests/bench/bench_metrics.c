@@ -6,6 +6,7 @@
  *     bench_metrics [--json] [--rounds=3]
  */
 #include "base/clock.h"
+#include "pieces.h"
 #include "telemetry/meter.h"
 #include "telemetry/prometheus.h"
 
@@ -16,11 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-enum { THREADS_MAX = 4, PIECES = 200, OPS = 20000, SETS = 1000 };
-
-#define LIMIT_NS 1e9 /* of a measurement, on a machine that has other things to do */
+enum { OPS = 20000, SETS = 1000 };
 
 static void die(const char *what)
 {
@@ -44,63 +43,53 @@ struct bench {
     srun_meter *meter;
     srun_instrument *counter, *real, *labelled, *histogram, *exponential, *gauge;
     srun_series *bound, *bound_real, *bound_histogram, *bound_exponential, *bound_gauge;
-    struct line lines[THREADS_MAX];
+    struct line lines[PIECES_THREADS_MAX];
     char routes[SETS][32];
     atomic_bool stop;
 };
 
-/* Work is timed in short pieces. On a busy machine many are interrupted, or run while the other
- * threads wait: those count that were not, and in which as many others have finished a piece as
- * there are other processors; of these the median. */
-struct job {
-    struct bench *bench;
-    unsigned index, threads;
-    size_t ops; /* of a piece */
-    void (*work)(struct bench *bench, unsigned thread, size_t ops);
-    pthread_barrier_t *start;
-    struct job *jobs; /* all of them */
-    atomic_size_t counted;
-    double ns[PIECES]; /* for each operation */
-    _Alignas(128) atomic_uint done;
-    char apart[128];
-};
-
-static void raw(struct bench *bench, unsigned thread, size_t ops)
+static void raw(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     for (size_t i = 0; i < ops; i++)
         (void)atomic_fetch_add_explicit(&bench->lines[thread].value, 1, memory_order_relaxed);
 }
 
-static void shared(struct bench *bench, unsigned thread, size_t ops)
+static void shared(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         (void)atomic_fetch_add_explicit(&bench->lines[0].value, 1, memory_order_relaxed);
 }
 
-static void bound(struct bench *bench, unsigned thread, size_t ops)
+static void bound(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_series_add(bench->bound, 1);
 }
 
-static void bound_real(struct bench *bench, unsigned thread, size_t ops)
+static void bound_real(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_series_add_real(bench->bound_real, 0.5);
 }
 
-static void unbound(struct bench *bench, unsigned thread, size_t ops)
+static void unbound(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_add(bench->counter, 1, NULL);
 }
 
-static void three_labels(struct bench *bench, unsigned thread, size_t ops)
+static void three_labels(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     for (size_t i = 0; i < ops; i++)
         srun_add(bench->labelled, 1,
                  SRUN_KVS(SRUN_STR("method", "GET"),
@@ -108,123 +97,35 @@ static void three_labels(struct bench *bench, unsigned thread, size_t ops)
                           SRUN_INT("code", 200)));
 }
 
-static void histogram(struct bench *bench, unsigned thread, size_t ops)
+static void histogram(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     static const double values[] = {0.0007, 0.003, 0.02, 0.3, 0.04, 1.7, 0.0011, 0.06};
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_series_record(bench->bound_histogram, values[i % 8]);
 }
 
-static void exponential(struct bench *bench, unsigned thread, size_t ops)
+static void exponential(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     static const double values[] = {0.0007, 0.003, 0.02, 0.3, 0.04, 1.7, 0.0011, 0.06};
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_series_record(bench->bound_exponential, values[i % 8]);
 }
 
-static void gauge(struct bench *bench, unsigned thread, size_t ops)
+static void gauge(void *user, unsigned thread, size_t ops)
 {
+    struct bench *bench = user;
     (void)thread;
     for (size_t i = 0; i < ops; i++)
         srun_series_set(bench->bound_gauge, (int64_t)i);
 }
 
-/* How many of the others finish pieces at the same time, out of those that can. */
-static bool overlapped(const struct job *job, const unsigned *before)
-{
-    static const unsigned processors = 2;
-    unsigned others = 0, wanted = job->threads < processors ? job->threads - 1 : processors - 1;
-    for (unsigned i = 0; i < job->threads; i++)
-        others += i != job->index && atomic_load(&job->jobs[i].done) != before[i];
-    return others >= wanted;
-}
-
-static bool somebody_counts(const struct job *job)
-{
-    for (unsigned i = 0; i < job->threads; i++)
-        if (atomic_load(&job->jobs[i].counted) < PIECES)
-            return true;
-    return false;
-}
-
-static double thread_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static void *job_main(void *arg)
-{
-    struct job *job = arg;
-    unsigned before[THREADS_MAX];
-    job->work(job->bench, job->index, job->ops);
-    (void)pthread_barrier_wait(job->start);
-    double limit = now_ns() + LIMIT_NS;
-    while (job->counted < PIECES && now_ns() < limit) {
-        for (unsigned i = 0; i < job->threads; i++)
-            before[i] = atomic_load(&job->jobs[i].done);
-        double worked = thread_ns(), begun = now_ns();
-        job->work(job->bench, job->index, job->ops);
-        double ns = now_ns() - begun;
-        bool alone = ns > (thread_ns() - worked) * 1.2;
-        (void)atomic_fetch_add(&job->done, 1);
-        if (!alone && overlapped(job, before))
-            job->ns[atomic_fetch_add(&job->counted, 1)] = ns / (double)job->ops;
-    }
-    /* The others need somebody to work beside. */
-    while (now_ns() < limit && somebody_counts(job)) {
-        job->work(job->bench, job->index, job->ops);
-        (void)atomic_fetch_add(&job->done, 1);
-    }
-    return NULL;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Nanoseconds for an operation of a thread, while so many do the same. */
-static double measure(struct bench *bench, void (*work)(struct bench *, unsigned, size_t),
-                      unsigned threads, size_t ops)
-{
-    static struct job jobs[THREADS_MAX];
-    static double all[THREADS_MAX * PIECES];
-    pthread_t started[THREADS_MAX];
-    pthread_barrier_t start;
-    size_t count = 0;
-    (void)pthread_barrier_init(&start, NULL, threads);
-    for (unsigned i = 0; i < threads; i++) {
-        jobs[i] = (struct job){.bench = bench,
-                               .index = i,
-                               .threads = threads,
-                               .ops = ops,
-                               .work = work,
-                               .start = &start,
-                               .jobs = jobs};
-    }
-    for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&started[i], NULL, job_main, &jobs[i]) != 0)
-            die("no thread");
-    for (unsigned i = 0; i < threads; i++)
-        (void)pthread_join(started[i], NULL);
-    for (unsigned i = 0; i < threads; i++) {
-        size_t counted = atomic_load(&jobs[i].counted);
-        memcpy(all + count, jobs[i].ns, counted * sizeof all[0]);
-        count += counted;
-    }
-    (void)pthread_barrier_destroy(&start);
-    qsort(all, count, sizeof *all, by_value);
-    return count > 0 ? all[count / 2] : INFINITY;
-}
-
 static const struct {
     const char *name;
-    void (*work)(struct bench *bench, unsigned thread, size_t ops);
+    void (*work)(void *user, unsigned thread, size_t ops);
     size_t ops;
 } kinds[] = {
     {"raw", raw, OPS},
@@ -247,7 +148,18 @@ static const unsigned thread_counts[] = {1, 2, 4};
 struct scrape {
     size_t bytes, series;
     double ms, collect_ms;
+    double memory; /* bytes of a series, once it has been scraped */
 };
+
+static double resident(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1)
+        die("/proc/self/statm");
+    (void)fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
 
 static void fill(srun_instrument *instrument, size_t count)
 {
@@ -290,6 +202,7 @@ static struct scrape measure_scrape(size_t series, unsigned rounds)
 {
     struct telemetry_meters *meters = NULL;
     struct buf out = {0};
+    double before = resident();
     if (telemetry_meters_new(&meters, NULL) < 0)
         die("no meters");
     fill(srun_counter(telemetry_meter(meters, "bench", ""), "http.requests",
@@ -298,11 +211,13 @@ static struct scrape measure_scrape(size_t series, unsigned rounds)
     struct telemetry_reader *reader = text_reader(meters);
     struct scrape best = {.ms = INFINITY};
     (void)scrape_once(reader, &out); /* memory is asked for once */
+    double memory = (resident() - before) / (double)series;
     for (unsigned i = 0; i < rounds * 5; i++) {
         struct scrape scrape = scrape_once(reader, &out);
         if (scrape.ms < best.ms)
             best = scrape;
     }
+    best.memory = memory;
     (void)telemetry_reader_free(reader);
     (void)telemetry_meters_free(meters);
     buf_free(&out);
@@ -339,7 +254,7 @@ static double measure_beside(struct bench *bench, void *(*other)(void *arg))
     atomic_store(&bench->stop, false);
     if (pthread_create(&thread, NULL, other, bench) != 0)
         die("no thread");
-    double ns = measure(bench, bound, 1, OPS);
+    double ns = pieces_measure(&(struct pieces){bound, bench, OPS, NULL}, 1);
     atomic_store(&bench->stop, true);
     (void)pthread_join(thread, NULL);
     return ns;
@@ -389,12 +304,13 @@ static void print_json(double ns[KINDS][3], const struct scrape *few, const stru
     printf("{\"bench\":\"metrics\"");
     for (size_t k = 0; k < KINDS; k++)
         for (size_t t = 0; t < 3; t++)
-            if (isfinite(ns[k][t]))
-                printf(",\"%s_%u_ns\":%.2f", kinds[k].name, thread_counts[t], ns[k][t]);
+            pieces_json(kinds[k].name, thread_counts[t], ns[k][t]);
     printf(",\"scrape_2000_ms\":%.3f,\"scrape_100000_ms\":%.2f,\"bytes_2000\":%zu,"
-           "\"bytes_100000\":%zu,\"slowed_percent\":%.1f,"
+           "\"bytes_100000\":%zu,\"memory_of_series_2000\":%.0f,"
+           "\"memory_of_series_100000\":%.0f,\"slowed_percent\":%.1f,"
            "\"ran_together\":%s}\n",
-           few->ms, many->ms, few->bytes, many->bytes, slowed, ran_together(ns) ? "true" : "false");
+           few->ms, many->ms, few->bytes, many->bytes, few->memory, many->memory, slowed,
+           ran_together(ns) ? "true" : "false");
 }
 
 static void print_text(double ns[KINDS][3], const struct scrape *few, const struct scrape *many,
@@ -404,10 +320,10 @@ static void print_text(double ns[KINDS][3], const struct scrape *few, const stru
     for (size_t k = 0; k < KINDS; k++)
         printf("%-24s %9.2f %9.2f %9.2f %9.2f\n", kinds[k].name, ns[k][0], ns[k][1], ns[k][2],
                ns[k][0] / ns[0][0]);
-    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes\n", few->series, few->ms,
-           few->collect_ms, few->bytes);
-    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes\n", many->series, many->ms,
-           many->collect_ms, many->bytes);
+    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes; memory %.0f bytes each\n",
+           few->series, few->ms, few->collect_ms, few->bytes, few->memory);
+    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes; memory %.0f bytes each\n",
+           many->series, many->ms, many->collect_ms, many->bytes, many->memory);
     if (!ran_together(ns))
         printf("(threads hardly ran at the same time: the shared line did not slow them)\n");
     printf("a writer beside a loop of scrapes of 2000 series: slowed by %.1f %%\n", slowed);
@@ -427,7 +343,9 @@ int main(int argc, char **argv)
         for (size_t k = 0; k < KINDS; k++)
             for (size_t t = 0; t < 3; t++)
                 ns[k][t] =
-                    fmin(ns[k][t], measure(&bench, kinds[k].work, thread_counts[t], kinds[k].ops));
+                    fmin(ns[k][t],
+                         pieces_measure(&(struct pieces){kinds[k].work, &bench, kinds[k].ops, NULL},
+                                        thread_counts[t]));
     struct scrape few = measure_scrape(2000, rounds * 4), many = measure_scrape(100000, rounds);
     fill(srun_counter(bench.meter, "filled", NULL), 2000);
     double beside = INFINITY, alone = INFINITY;

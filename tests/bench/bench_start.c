@@ -7,7 +7,7 @@
  * what an idle program costs: time from exec to RUNNING, memory, threads, descriptors, wake-ups in
  * ten seconds.
  *
- *     bench_start [--json] [--idle-seconds=10]
+ *     bench_start [--json] [--idle-seconds=10] [--idle-only]
  */
 #include <srun/srun.h>
 
@@ -345,25 +345,27 @@ static void print_json(const struct row *rows, int count, const struct idle *idl
 
 int main(int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, idle_only = false;
     int seconds = 10;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--be-idle") == 0)
             return srun_main(1, argv, SRUN_CONFIG(.name = "idle"), idle_setup, NULL);
         json |= strcmp(argv[i], "--json") == 0;
+        idle_only |= strcmp(argv[i], "--idle-only") == 0;
         if (strncmp(argv[i], "--idle-seconds=", 15) == 0)
             seconds = (int)strtol(argv[i] + 15, NULL, 10);
     }
     static const int counts[] = {1, 10, 100, 1000};
     struct row rows[4];
+    int count = idle_only ? 0 : 4;
     int log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < count; i++)
         rows[i] = measure(counts[i], log_fd);
     (void)close(log_fd);
     struct idle idle = measure_idle("/proc/self/exe", BENCH_HELLO, seconds);
     if (json)
-        print_json(rows, 4, &idle);
+        print_json(rows, count, &idle);
     else
-        print_table(rows, 4, &idle);
+        print_table(rows, count, &idle);
     return 0;
 }

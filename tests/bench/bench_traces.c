@@ -2,22 +2,23 @@
  *
  * What a span costs: sampled, with one attribute and through the batch processor; not sampled; and
  * without a tracer; beside two looks at the clock in the same run, which no span can do without.
- * Its exporter takes and forgets. Allocations are counted, those of the exporter's thread too.
+ * Its exporter takes and forgets, at least after each thousand spans, so that none is dropped.
+ * Allocations are counted, those of the exporter's thread too.
  *
- *     bench_traces [--json] [--spans=2000000]
+ *     bench_traces [--json]
  */
 #include "telemetry/traces.h"
 
-#include "base/clock.h"
+#include "pieces.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { THREADS_MAX = 4, ROUNDS = 5 };
+enum { ROUNDS = 3, OPS = 1000, QUEUE = 8192, THREADS = 3 };
+static const unsigned thread_counts[THREADS] = {1, 2, 4};
 
 static _Atomic uint64_t allocations;
 
@@ -59,84 +60,56 @@ static struct telemetry_exporter exporter = {.spans = forget, .free = free_nothi
 /* --- what is measured ------------------------------------------------------------------------ */
 
 static srun_tracer *tracer;
-static uint64_t sink;
+static volatile uint64_t sink; /* what is measured has to be done */
 
-static void two_clocks(unsigned long count)
+static void two_clocks(void *user, unsigned thread, size_t ops)
 {
-    for (unsigned long i = 0; i < count; i++) {
+    uint64_t sum = 0;
+    (void)user, (void)thread;
+    for (size_t i = 0; i < ops; i++) {
         struct timespec start, end;
         (void)clock_gettime(CLOCK_MONOTONIC, &start);
         (void)clock_gettime(CLOCK_MONOTONIC, &end);
-        sink += (uint64_t)(end.tv_nsec - start.tv_nsec);
+        sum += (uint64_t)(end.tv_nsec - start.tv_nsec);
     }
+    sink = sum;
 }
 
-static void spans(unsigned long count)
+static void spans(void *user, unsigned thread, size_t ops)
 {
-    for (unsigned long i = 0; i < count; i++) {
+    (void)user, (void)thread;
+    for (size_t i = 0; i < ops; i++) {
         srun_span span = srun_span_start(tracer, "GET /items", NULL);
         srun_span_set(&span, SRUN_KVS(SRUN_INT("http.response.status_code", 200)));
         srun_span_end(&span);
     }
 }
 
-static void starts(unsigned long count)
-{
-    for (unsigned long i = 0; i < count; i++) {
-        srun_span span = srun_span_start(tracer, "GET /items", NULL);
-        sink += span.context.span_id[0];
-    }
-}
-
-static void attaches(unsigned long count)
+static void attaches(void *user, unsigned thread, size_t ops)
 {
     struct srun_span_context context = {.trace_id = {1}, .span_id = {1}};
-    for (unsigned long i = 0; i < count; i++) {
+    (void)user, (void)thread;
+    for (size_t i = 0; i < ops; i++) {
         struct srun_span_token token = srun_span_attach(&context);
         (void)srun_span_detach(&token);
     }
 }
 
-struct job {
-    void (*body)(unsigned long count);
-    unsigned long count;
-};
-
-static void *run(void *arg)
+static void flush(void *user)
 {
-    const struct job *job = arg;
-    job->body(job->count);
-    return NULL;
+    (void)traces_flush(user, INT64_MAX);
 }
 
-static double once(void (*body)(unsigned long), unsigned long count, int threads)
+static double measure(void (*work)(void *user, unsigned thread, size_t ops), unsigned threads,
+                      struct traces *traces)
 {
-    pthread_t thread[THREADS_MAX];
-    struct job job = {body, count / (unsigned long)threads};
-    int64_t start = clock_real_now();
-    for (int i = 1; i < threads; i++)
-        if (pthread_create(&thread[i], NULL, run, &job) != 0)
-            exit(1);
-    (void)run(&job);
-    for (int i = 1; i < threads; i++)
-        (void)pthread_join(thread[i], NULL);
-    return (double)(clock_real_now() - start) / (double)job.count;
-}
-
-/* The best of a few: what it costs when nobody else wants the processor. */
-static double measure(void (*body)(unsigned long), unsigned long count, int threads)
-{
-    double best = once(body, count / 10, threads);
-    for (int i = 0; i < ROUNDS; i++) {
-        double took = once(body, count, threads);
-        best = took < best ? took : best;
-    }
-    return best;
+    const struct pieces pieces = {work, traces, OPS, traces != NULL ? flush : NULL};
+    return pieces_best(&pieces, threads, ROUNDS);
 }
 
 struct sampled {
     double ns;
-    uint64_t allocations, spans, dropped;
+    uint64_t spans, dropped;
 };
 
 static struct traces *open_traces(struct sampler sampler)
@@ -146,6 +119,7 @@ static struct traces *open_traces(struct sampler sampler)
     srun_err err = {0};
     options.sampler = sampler;
     options.exporter = &exporter;
+    options.queue = QUEUE;
     if (traces_open(&traces, &options, &err) < 0) {
         (void)fprintf(stderr, "bench_traces: %s\n", err.text);
         exit(1);
@@ -154,16 +128,12 @@ static struct traces *open_traces(struct sampler sampler)
     return traces;
 }
 
-static struct sampled measure_sampled(unsigned long count, int threads)
+static struct sampled measure_sampled(unsigned threads)
 {
     struct sampled result = {0};
     struct srun_trace_stats stats;
     struct traces *traces = open_traces(sampler_make(SAMPLER_ON, true, 1));
-    spans(4096); /* the exporter's arrays have their size */
-    (void)traces_flush(traces, INT64_MAX);
-    uint64_t before = atomic_load(&allocations);
-    result.ns = measure(spans, count, threads);
-    result.allocations = atomic_load(&allocations) - before;
+    result.ns = measure(spans, threads, traces);
     (void)traces_shutdown(traces, INT64_MAX);
     traces_stats(traces, &stats);
     result.spans = stats.sampled;
@@ -172,41 +142,84 @@ static struct sampled measure_sampled(unsigned long count, int threads)
     return result;
 }
 
-int main(int argc, char **argv)
+/* By a million spans, on both sides. */
+static uint64_t measure_allocations(void)
 {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    unsigned long count = 2000000;
-    for (int i = 1; i < argc; i++)
-        if (strncmp(argv[i], "--spans=", 8) == 0)
-            count = strtoul(argv[i] + 8, NULL, 10);
-
-    double clocks = measure(two_clocks, count, 1);
-    struct sampled one = measure_sampled(count, 1), two = measure_sampled(count, 2);
-    struct traces *traces = open_traces(sampler_make(SAMPLER_OFF, true, 0));
-    double off = measure(starts, count, 1), off_two = measure(starts, count, 2);
+    struct traces *traces = open_traces(sampler_make(SAMPLER_ON, true, 1));
+    spans(NULL, 0, 4096); /* the exporter's arrays have their size */
+    (void)traces_flush(traces, INT64_MAX);
+    uint64_t before = atomic_load(&allocations);
+    spans(NULL, 0, 1000000);
+    (void)traces_flush(traces, INT64_MAX);
+    uint64_t made = atomic_load(&allocations) - before;
     (void)traces_shutdown(traces, INT64_MAX);
     (void)traces_free(traces);
-    tracer = NULL;
-    double none = measure(starts, count, 1), attach = measure(attaches, count, 1);
+    return made;
+}
 
-    if (json) {
-        printf("{\"bench\":\"traces\",\"two_clocks_ns\":%.1f,\"span_ns\":%.1f,\"ratio\":%.2f,"
-               "\"allocations\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"dropped\":%" PRIu64
-               ",\"span_2_threads_ns\":%.1f,\"not_sampled_ns\":%.1f,"
-               "\"not_sampled_2_threads_ns\":%.1f,\"no_tracer_ns\":%.1f,\"attach_ns\":%.1f}\n",
-               clocks, one.ns, one.ns / clocks, one.allocations, one.spans, one.dropped, two.ns,
-               off, off_two, none, attach);
-        return 0;
+struct figures {
+    uint64_t allocations;
+    double clocks[THREADS], off[THREADS], none[THREADS], attach[THREADS];
+    struct sampled on[THREADS];
+};
+
+static void measure_all(struct figures *out)
+{
+    out->allocations = measure_allocations();
+    for (unsigned i = 0; i < THREADS; i++) {
+        out->clocks[i] = measure(two_clocks, thread_counts[i], NULL);
+        out->on[i] = measure_sampled(thread_counts[i]);
+        out->attach[i] = measure(attaches, thread_counts[i], NULL);
+        struct traces *traces = open_traces(sampler_make(SAMPLER_OFF, true, 0));
+        out->off[i] = measure(spans, thread_counts[i], NULL);
+        (void)traces_shutdown(traces, INT64_MAX);
+        (void)traces_free(traces);
+        tracer = NULL;
+        out->none[i] = measure(spans, thread_counts[i], NULL);
     }
-    printf("%-52s %8.1f ns\n", "two looks at the clock", clocks);
-    printf("%-52s %8.1f ns, %.2f times that\n", "span, sampled, 1 attribute, batched", one.ns,
-           one.ns / clocks);
-    printf("  %" PRIu64 " allocations; of %" PRIu64 " spans %" PRIu64 " were dropped\n",
-           one.allocations, one.spans, one.dropped);
-    printf("%-52s %8.1f ns\n", "the same, each of 2 threads", two.ns);
-    printf("%-52s %8.1f ns\n", "span, not sampled", off);
-    printf("%-52s %8.1f ns\n", "the same, each of 2 threads", off_two);
-    printf("%-52s %8.1f ns\n", "span without a tracer", none);
-    printf("%-52s %8.1f ns\n", "attach and detach", attach);
+}
+
+static void print_json(const struct figures *told)
+{
+    printf("{\"bench\":\"traces\"");
+    for (unsigned i = 0; i < THREADS; i++) {
+        pieces_json("two_clocks", thread_counts[i], told->clocks[i]);
+        pieces_json("span", thread_counts[i], told->on[i].ns);
+        pieces_json("not_sampled", thread_counts[i], told->off[i]);
+        pieces_json("no_tracer", thread_counts[i], told->none[i]);
+        pieces_json("attach", thread_counts[i], told->attach[i]);
+    }
+    printf(",\"allocations\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"dropped\":%" PRIu64 "}\n",
+           told->allocations, told->on[0].spans, told->on[0].dropped);
+}
+
+static void print_row(const char *name, double one, double two, double four)
+{
+    printf("%-40s %9.1f %9.1f %9.1f\n", name, one, two, four);
+}
+
+static void print_text(const struct figures *told)
+{
+    printf("%-40s %9s %9s %9s\n", "ns for each, threads:", "1", "2", "4");
+    print_row("two looks at the clock", told->clocks[0], told->clocks[1], told->clocks[2]);
+    print_row("span, sampled, 1 attribute, batched", told->on[0].ns, told->on[1].ns,
+              told->on[2].ns);
+    print_row("the same, not sampled", told->off[0], told->off[1], told->off[2]);
+    print_row("the same, without a tracer", told->none[0], told->none[1], told->none[2]);
+    print_row("attach and detach", told->attach[0], told->attach[1], told->attach[2]);
+    printf("a sampled span costs %.2f times the clock; %" PRIu64
+           " allocations by a million; of %" PRIu64 " spans %" PRIu64 " were dropped\n",
+           told->on[0].ns / told->clocks[0], told->allocations, told->on[0].spans,
+           told->on[0].dropped);
+}
+
+int main(int argc, char **argv)
+{
+    static struct figures told;
+    measure_all(&told);
+    if (argc > 1 && strcmp(argv[1], "--json") == 0)
+        print_json(&told);
+    else
+        print_text(&told);
     return 0;
 }
