@@ -159,6 +159,7 @@ struct srun_trace_stats {
     uint64_t rejected;                    /* the receiver refused them */
     uint64_t misused;                     /* calls with bad arguments, wrong detaches */
 };
+/* Final when the runner is freed, which sends the last ones; zeros while tracing is off. */
 SRUN_API void srun_runner_trace_stats(const srun_runner *runner, struct srun_trace_stats *out);
 
 #ifdef __cplusplus

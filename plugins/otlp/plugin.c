@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening: options are looked at here, so that what cannot work is an error of the start, not of
- * the first batch. libcurl is initialised once, and never taken down: others may use it.
+ * Opening, which comes with the first batch: what can be wrong with the options has been looked at
+ * by then. libcurl is initialised once, and never taken down: others may use it.
  */
 #include "http.h"
 
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FIXED_CURL 0x080000 /* before, the second request on a clear HTTP/2 connection fails */
 
@@ -85,34 +84,23 @@ static bool given(const char *path)
     return path != NULL && path[0] != '\0';
 }
 
-static int set_file(struct http *http, CURLoption option, const char *path, char *text,
-                    size_t text_size)
+static bool set_file(struct http *http, CURLoption option, const char *path)
 {
-    if (!given(path))
-        return 0;
-    if (access(path, R_OK) < 0) {
-        int code = -errno;
-        (void)snprintf(text, text_size, "%s: %m", path);
-        return code;
-    }
-    return curl_easy_setopt(http->easy, option, path) == CURLE_OK ? 0 : -ENOMEM;
+    return !given(path) || curl_easy_setopt(http->easy, option, path) == CURLE_OK;
 }
 
 static int set_tls(struct http *http, const struct transport_options *options, char *text,
                    size_t size)
 {
-    if (given(options->cert_file) != given(options->key_file))
-        return fail(text, size, -EINVAL, "a client's certificate needs its key, and a key it");
-    int rc = set_file(http, CURLOPT_CAINFO, options->ca_file, text, size);
-    if (rc == 0)
-        rc = set_file(http, CURLOPT_SSLCERT, options->cert_file, text, size);
-    if (rc == 0)
-        rc = set_file(http, CURLOPT_SSLKEY, options->key_file, text, size);
-    if (rc == 0 && given(options->ca_file)) /* this authority, and not the system's as well */
+    if (!set_file(http, CURLOPT_CAINFO, options->ca_file) ||
+        !set_file(http, CURLOPT_SSLCERT, options->cert_file) ||
+        !set_file(http, CURLOPT_SSLKEY, options->key_file))
+        return fail(text, size, -ENOMEM, "out of memory");
+    if (given(options->ca_file)) /* this authority, and not the system's as well */
         (void)curl_easy_setopt(http->easy, CURLOPT_CAPATH, NULL);
     (void)curl_easy_setopt(http->easy, CURLOPT_KEYPASSWD, ""); /* nobody is there to be asked */
     (void)curl_easy_setopt(http->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    return rc;
+    return 0;
 }
 
 static void set_protocol(struct http *http, bool clear)

@@ -46,7 +46,7 @@ struct batch {
     _Alignas(LINE) _Atomic uint64_t head;
     _Atomic int state;
     _Atomic bool closed;
-    _Alignas(LINE) _Atomic uint64_t dropped;
+    _Alignas(LINE) _Atomic uint64_t dropped, missed;
     _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end, late;
     struct {
         _Alignas(LINE) batch_entry inside; /* how many threads push */
@@ -64,8 +64,9 @@ struct batch {
 
 static uint64_t losses(const struct batch *batch)
 {
-    return atomic_load(&batch->dropped) + atomic_load(&batch->rejected) +
-           atomic_load(&batch->lost_in_export) + atomic_load(&batch->lost_at_end);
+    return atomic_load(&batch->missed) + atomic_load(&batch->dropped) +
+           atomic_load(&batch->rejected) + atomic_load(&batch->lost_in_export) +
+           atomic_load(&batch->lost_at_end);
 }
 
 static void tell(struct batch *batch, const struct telemetry_result *result, bool last)
@@ -75,6 +76,7 @@ static void tell(struct batch *batch, const struct telemetry_result *result, boo
     if (lost == batch->told || (!last && batch->told_at != 0 && now - batch->told_at < TELL_EVERY))
         return;
     SRUN_WARN(batch->options.log, "spans were lost", SRUN_UINT("lost", lost - batch->told),
+              SRUN_UINT("so_far_no_slot", atomic_load(&batch->missed)),
               SRUN_UINT("so_far_queue_full", atomic_load(&batch->dropped)),
               SRUN_UINT("so_far_in_export", atomic_load(&batch->lost_in_export)),
               SRUN_UINT("so_far_rejected", atomic_load(&batch->rejected)),
@@ -202,6 +204,11 @@ static void push_to_queue(struct batch *batch, uint32_t slot)
     cell->slot = slot;
     atomic_store_explicit(&cell->turn, place + 1, memory_order_release);
     wake_for(batch, place);
+}
+
+void batch_missed(struct batch *batch)
+{
+    atomic_fetch_add_explicit(&batch->missed, 1, memory_order_relaxed);
 }
 
 batch_entry *batch_enter(struct batch *batch)
@@ -424,6 +431,7 @@ struct batch *batch_free(struct batch *batch)
 void batch_stats(struct batch *batch, struct batch_stats *out)
 {
     *out = (struct batch_stats){
+        .missed = atomic_load(&batch->missed),
         .taken = atomic_load(&batch->tail),
         .dropped = atomic_load(&batch->dropped),
         .exported = atomic_load(&batch->exported),

@@ -29,6 +29,7 @@ struct batch_options {
 };
 
 struct batch_stats {
+    uint64_t missed;         /* never got a slot */
     uint64_t taken, dropped; /* by the queue */
     uint64_t late;           /* pushed after the shutdown */
     uint64_t exported, rejected, lost_in_export, lost_at_end;
@@ -36,6 +37,9 @@ struct batch_stats {
 
 /* 0, -EINVAL, -ENOMEM, -EAGAIN. */
 int batch_new(struct batch **out, const struct batch_options *options, srun_err *err);
+
+/* A span that got no slot is one of those that are told as lost. Threads: any. */
+void batch_missed(struct batch *batch);
 
 /* A push is announced while its slot is still held: from there on, until the push has returned, the
  * batch is not freed. Threads: any. */

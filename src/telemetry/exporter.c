@@ -11,8 +11,8 @@
 #include "base/thread.h"
 #include "telemetry/endpoint.h"
 #include "telemetry/header.h"
+#include "telemetry/late.h"
 #include "telemetry/otlp.h"
-#include "telemetry/plugin.h"
 #include "telemetry/retry.h"
 
 #include <errno.h>
@@ -387,6 +387,22 @@ static int check_headers(const char *const *headers, srun_err *err)
     return 0;
 }
 
+static bool given(const char *path)
+{
+    return path != NULL && path[0] != '\0';
+}
+
+static int check_files(const struct telemetry_exporter_options *options, srun_err *err)
+{
+    const char *const paths[] = {options->ca_file, options->cert_file, options->key_file};
+    if (given(options->cert_file) != given(options->key_file))
+        return srun_fail(err, -EINVAL, "a client's certificate needs its key, and a key it");
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (given(paths[i]) && access(paths[i], R_OK) < 0)
+            return srun_fail(err, -errno, "%s: %m", paths[i]);
+    return 0;
+}
+
 static int open_transport(struct exporter *exporter,
                           const struct telemetry_exporter_options *options, srun_err *err)
 {
@@ -395,10 +411,6 @@ static int open_transport(struct exporter *exporter,
     struct endpoint_wish wish = {exporter->signal, exporter->grpc, options->endpoint,
                                  options->endpoint_as_is, options->insecure};
     int rc = endpoint_url(&url, &wish, err);
-    if (rc < 0)
-        return rc;
-    const struct transport_plugin *plugin = options->transport;
-    rc = plugin != NULL ? 0 : plugin_load(options->plugin, &plugin, err);
     if (rc < 0)
         return rc;
     struct transport_options wanted = {
@@ -413,7 +425,9 @@ static int open_transport(struct exporter *exporter,
         .reply_max = options->reply_max > 0 ? options->reply_max : REPLY_MAX,
         .interrupted = &exporter->interrupted,
     };
-    rc = plugin->open(&wanted, &exporter->transport, text, sizeof text);
+    if (options->transport == NULL)
+        return late_open(&wanted, options->plugin, &exporter->transport, err);
+    rc = options->transport->open(&wanted, &exporter->transport, text, sizeof text);
     return rc < 0 ? srun_fail(err, rc, "%s: %s", endpoint_shown(shown, url.data), text) : 0;
 }
 
@@ -429,6 +443,7 @@ int telemetry_exporter_open(enum telemetry_signal signal,
     if (exporter->resource.resource.failed || exporter->resource.schema_url.failed)
         return srun_fail(err, -ENOMEM, "exporter: out of memory");
     int rc = check_headers(options->headers, err);
+    rc = rc < 0 ? rc : check_files(options, err);
     if (rc == 0)
         rc = open_transport(exporter, options, err);
     if (rc < 0)

@@ -41,13 +41,32 @@ static int refused(srun_err *err)
     return srun_fail(err, -ELIBACC, "%s", why != NULL ? why : LIBRARY ": cannot be loaded");
 }
 
+/* NULL: it is not absolute. */
+static const char *choose(const char *path, char beside[PATH_MAX], srun_err *err)
+{
+    if (path == NULL)
+        path = path_beside(beside) ? beside : SRUN_PLUGIN_FOLDER "/" LIBRARY;
+    if (path[0] == '/')
+        return path;
+    (void)srun_fail(err, -ELIBACC, "%s: not an absolute path", path);
+    return NULL;
+}
+
+int plugin_find(const char *path, srun_err *err)
+{
+    char beside[PATH_MAX];
+    path = choose(path, beside, err);
+    if (path == NULL)
+        return -ELIBACC;
+    return access(path, R_OK) == 0 ? 0 : srun_fail(err, -ELIBACC, "%s: %m", path);
+}
+
 static int load_locked(const char *path, srun_err *err)
 {
     char beside[PATH_MAX];
+    path = choose(path, beside, err);
     if (path == NULL)
-        path = path_beside(beside) ? beside : SRUN_PLUGIN_FOLDER "/" LIBRARY;
-    if (path[0] != '/')
-        return srun_fail(err, -ELIBACC, "%s: not an absolute path", path);
+        return -ELIBACC;
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return refused(err);

@@ -92,7 +92,7 @@ static void record(srun_span *span, const srun_tracer *tracer, const char *name,
     struct traces *traces = tracer->traces;
     struct slot *slot = span_slots_take();
     if (slot == NULL) {
-        atomic_fetch_add_explicit(&traces->no_slot, 1, memory_order_relaxed);
+        batch_missed(traces->batch);
         span->context.flags &= ~(uint32_t)SRUN_TRACE_SAMPLED;
         return;
     }

@@ -164,7 +164,7 @@ void traces_stats(struct traces *traces, struct srun_trace_stats *out)
         out->started += atomic_load(&traces->counts[i].unsampled);
     }
     out->started += out->sampled;
-    out->lost_no_slot = atomic_load(&traces->no_slot);
+    out->lost_no_slot = batch.missed;
     out->ended = batch.taken + batch.dropped + batch.late;
     out->exported = batch.exported;
     out->rejected = batch.rejected;

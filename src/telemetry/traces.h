@@ -61,7 +61,7 @@ struct traces {
     struct batch *batch;
     unsigned stamp; /* self_stamp of the process it works in */
     _Atomic bool closed;
-    _Atomic uint64_t no_slot, revoked;
+    _Atomic uint64_t revoked;
     struct {
         _Alignas(64) _Atomic uint64_t sampled, unsampled;
     } counts[TRACES_SHARDS]; /* by number of the thread, so that they do not fight for a line */

@@ -124,9 +124,9 @@ def measure_calls(options):
 
 
 def measure_starts(options):
-    """hello from exec to RUNNING, without an exporter and with two; what it does while idle."""
+    """hello from exec to RUNNING, without an exporter and with all three; what it does while idle."""
     quiet = {"SRUN_ADMIN": "false"}
-    with_exporters = {**quiet, **useless.exporters("http", "http://127.0.0.1:1", ["TRACE", "METRIC"])}
+    with_exporters = {**quiet, **useless.exporters("http", "http://127.0.0.1:1", ["TRACE", "METRIC", "LOG"])}
     off, on = {}, {}
     for number in range(options.rounds + 1):
         tell(options, f"starts: round {number + 1}")

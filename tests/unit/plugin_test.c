@@ -3,6 +3,9 @@
  * Where the plugin is looked for, and where it is not. The finder lies in a library of its own
  * here, of which each test makes a copy where it wants it.
  */
+#include "base/clock.h"
+#include "base/duration.h"
+#include "telemetry/exporter.h"
 #include "telemetry/plugin.h"
 
 #include "base/auto.h"
@@ -102,9 +105,31 @@ START_TEST(a_library_that_is_no_plugin_is_refused)
     }
 END_TEST
 
+START_TEST(one_that_does_not_load_is_told_with_what_it_loses)
+    {
+        struct telemetry_exporter *exporter = NULL;
+        struct telemetry_exporter_options options = {
+            .plugin = STRANGER, .headers = (const char *const[]){"x-key", "value", NULL}};
+        struct telemetry_span span = {.name = "s"};
+        struct telemetry_result result;
+        srun_err err = {0};
+        int rc = telemetry_exporter_open(TELEMETRY_TRACES, &options, &exporter, &err);
+        ck_assert_msg(rc == 0, "%s", err.text);
+        for (int i = 0; i < 2; i++) {
+            exporter->spans(exporter, &span, 1, clock_real_now() + 60 * NS_PER_S, &result);
+            ck_assert_uint_eq(result.lost, 1);
+            ck_assert_int_eq(result.code, -ELIBBAD);
+            ck_assert_ptr_nonnull(strstr(result.text, "is not of version"));
+            exporter->interrupt(exporter);
+        }
+        exporter->free(exporter);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("plugin", a_plugin_beside_the_library_is_found,
                    the_working_directory_and_the_search_path_are_not_looked_at,
-                   a_plugin_of_another_version_is_refused, a_library_that_is_no_plugin_is_refused);
+                   a_plugin_of_another_version_is_refused, a_library_that_is_no_plugin_is_refused,
+                   one_that_does_not_load_is_told_with_what_it_loses);
 }

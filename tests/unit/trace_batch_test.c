@@ -2,11 +2,13 @@
  *
  * The processor: what is exported when, what is dropped, and that every span is accounted for.
  */
+#include "log/log.h"
 #include "telemetry/self.h"
 #include "tracing.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +95,10 @@ END_TEST
 START_TEST(records_no_more_than_there_are_slots)
     {
         struct traces_options options = slow();
+        char told[512] = "";
+        int fd = memfd_create("log", MFD_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(log_new(&options.log, fd, SRUN_LOG_TEXT, SRUN_LEVEL_INFO, 0, NULL), 0);
         options.queue = 2 * SLOT_COUNT;
         open_with(&options);
         enum { MORE = SLOT_COUNT + 100 };
@@ -118,6 +124,10 @@ START_TEST(records_no_more_than_there_are_slots)
         assert_accounted(&is);
         free(spans);
         close_all();
+        ck_assert_int_gt(pread(fd, told, sizeof told - 1, 0), 0);
+        ck_assert_msg(strstr(told, "lost=101 so_far_no_slot=101 ") != NULL, "%s", told);
+        (void)srun_logger_free(options.log);
+        (void)close(fd);
     }
 END_TEST
 
