@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "profile/cpu.h"
+#include "profile/heap.h"
 #include "profile/pprof.h"
 #include "profile/text.h"
 #include "profile/threads.h"
@@ -64,6 +65,13 @@ static int take_threads(const struct admin_profile_ask *ask, struct buf *out, sr
     return out->failed ? no_memory(err) : 0;
 }
 
+static int take_heap(const struct admin_profile_ask *ask, struct buf *out, srun_err *err)
+{
+    auto_profile struct profile profile = {0};
+    int rc = heap_profile(&profile, err);
+    return rc < 0 ? rc : write_profile(&profile, &pprof_heap, ask->form, out, err);
+}
+
 /* A profile that cannot be had is an empty one that says why: who collects them regularly would
  * take an error for an outage. */
 static int take_nothing(const struct admin_profile_ask *ask, const struct pprof_kind *kind,
@@ -82,7 +90,7 @@ int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_er
     case ADMIN_THREADS:
         return take_threads(ask, out, err);
     case ADMIN_HEAP:
-        return take_nothing(ask, &pprof_heap, "no heap profile", out, err);
+        return take_heap(ask, out, err);
     case ADMIN_MUTEX:
         return take_nothing(ask, &pprof_contention,
                             "contention is not recorded: pthread locks keep no account of it; a "

@@ -90,9 +90,10 @@ static void drain_locked(void)
         const struct stack_key key = {.name = timers_name(&timers, sample->tid),
                                       .frames = sample->frames,
                                       .depth = sample->depth};
+        const uint64_t values[STACKS_VALUES] = {sample->hits, sample->ns};
         for (struct session *session = sessions; session != NULL; session = session->next) {
             session->sampled_ns += sample->ns;
-            stacks_add(&session->profile->stacks, &key, sample->hits, sample->ns);
+            stacks_add(&session->profile->stacks, &key, values);
         }
         ring_release(ring);
     }

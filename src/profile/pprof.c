@@ -160,10 +160,10 @@ static void put_type(struct writer *writer, uint32_t field, const struct pprof_t
     wire_close(writer->out, mark);
 }
 
-static size_t count_values(const struct pprof_kind *kind)
+size_t pprof_values(const struct pprof_kind *kind)
 {
     size_t count = 0;
-    while (count < PPROF_VALUES_MAX && kind->values[count].type != NULL)
+    while (count < STACKS_VALUES && kind->values[count].type != NULL)
         count++;
     return count;
 }
@@ -178,14 +178,13 @@ static void put_sample(struct writer *writer, const struct stacks *stacks,
                        const struct stack *stack, size_t values)
 {
     uint64_t ids[256];
-    const uint64_t value[PPROF_VALUES_MAX] = {stack->hits, stack->ns};
     const uintptr_t *frames = stacks_frames(stacks, stack);
     size_t depth = stack->depth < 256 ? stack->depth : 256;
     for (size_t i = 0; i < depth; i++)
         ids[i] = location(writer, frames[i]);
     struct wire_mark sample = wire_open(writer->out, PROFILE_SAMPLE, 1);
     wire_packed_uint(writer->out, 1, ids, depth);
-    wire_packed_uint(writer->out, 2, value, values);
+    wire_packed_uint(writer->out, 2, stack->values, values);
     struct wire_mark label = wire_open(writer->out, 3, 1);
     wire_uint(writer->out, 1, string(writer, "thread"));
     wire_uint(writer->out, 2, string(writer, stacks->names[stack->name]));
@@ -336,7 +335,7 @@ void pprof_write(struct buf *out, const struct profile *profile, const struct pp
 {
     struct writer writer = {.out = out, .names = names};
     struct build_ids ids = {0};
-    size_t values = count_values(kind);
+    size_t values = pprof_values(kind);
     writer.strings.texts = writer.functions.texts = true;
     (void)string(&writer, "");
     number_program(&writer, profile->known);

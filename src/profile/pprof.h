@@ -14,17 +14,17 @@ struct pprof_type {
     const char *type, *unit;
 };
 
-#define PPROF_VALUES_MAX 4
-
 struct pprof_kind {
-    struct pprof_type
-        values[PPROF_VALUES_MAX]; /* of a stack: hits, then ns; up to one without type */
+    struct pprof_type values[STACKS_VALUES]; /* of a stack; up to one without a type */
     struct pprof_type period;
 };
 
 extern const struct pprof_kind pprof_cpu, pprof_threads, pprof_heap, pprof_contention, pprof_births;
 
-/* Adds it to out, whose `failed` tells of memory. Values are hits, then ns. */
+/* How many values a stack has; people look at the last one. */
+size_t pprof_values(const struct pprof_kind *kind);
+
+/* Adds it to out, whose `failed` tells of memory. */
 void pprof_write(struct buf *out, const struct profile *profile, const struct pprof_kind *kind,
                  struct names *names);
 

@@ -114,15 +114,14 @@ static struct stack *find_or_add(struct stacks *stacks, const struct stack_key *
     return stack;
 }
 
-void stacks_add(struct stacks *stacks, const struct stack_key *key, uint64_t hits, uint64_t ns)
+void stacks_add(struct stacks *stacks, const struct stack_key *key,
+                const uint64_t values[STACKS_VALUES])
 {
     struct stack *stack = find_or_add(stacks, key);
-    if (stack == NULL) {
-        stacks->lost += hits;
-        return;
-    }
-    stack->hits += hits;
-    stack->ns += ns;
+    if (stack == NULL)
+        stacks->lost += values[0];
+    for (size_t i = 0; stack != NULL && i < STACKS_VALUES; i++)
+        stack->values[i] += values[i];
 }
 
 void stacks_free(struct stacks *stacks)

@@ -10,11 +10,12 @@
 #include <stdint.h>
 
 #define STACKS_NAME 16
+#define STACKS_VALUES 4 /* of a stack; what they are is the business of who counts */
 
 struct stack {
     uint32_t hash, name; /* of the thread: an index into names */
     size_t first, depth; /* of its frames */
-    uint64_t hits, ns;
+    uint64_t values[STACKS_VALUES];
 };
 
 /* In place of the frames of a thread that could not be asked: no code lies there. */
@@ -29,7 +30,7 @@ struct stacks {
     size_t names_count, names_capacity;
     uint32_t *index; /* hash table: 1 + the number of a stack, 0: free */
     size_t slots;
-    uint64_t lost; /* hits that there was no memory for, or no room */
+    uint64_t lost; /* of the first value: what there was no memory for, or no room */
 };
 
 #define STACKS_MAX ((size_t)1 << 20)
@@ -42,7 +43,8 @@ struct stack_key {
 };
 
 /* Adds to the stack, which is made when it is new. What cannot be kept is counted as lost. */
-void stacks_add(struct stacks *stacks, const struct stack_key *key, uint64_t hits, uint64_t ns);
+void stacks_add(struct stacks *stacks, const struct stack_key *key,
+                const uint64_t values[STACKS_VALUES]);
 
 static inline const uintptr_t *stacks_frames(const struct stacks *stacks, const struct stack *stack)
 {

@@ -48,14 +48,14 @@ struct rows {
     bool failed;
 };
 
-static bool has_time(const struct pprof_kind *kind)
+static const char *unit_of(const struct pprof_kind *kind)
 {
-    return kind->values[1].unit != NULL && strcmp(kind->values[1].unit, "nanoseconds") == 0;
+    return kind->values[pprof_values(kind) - 1].unit;
 }
 
 static uint64_t value_of(const struct stack *stack, const struct pprof_kind *kind)
 {
-    return kind->values[1].type != NULL ? stack->ns : stack->hits;
+    return stack->values[pprof_values(kind) - 1];
 }
 
 static size_t hash_of(const char *text)
@@ -138,10 +138,12 @@ static int by_flat(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
-static void put_value(struct buf *out, uint64_t value, bool time)
+static void put_value(struct buf *out, uint64_t value, const char *unit)
 {
-    if (time)
+    if (strcmp(unit, "nanoseconds") == 0)
         buf_printf(out, "%9.2fs", (double)value / 1e9);
+    else if (strcmp(unit, "bytes") == 0)
+        buf_printf(out, "%7.2f MB", (double)value / (1 << 20));
     else
         buf_printf(out, "%10" PRIu64, value);
 }
@@ -151,16 +153,16 @@ static double percent(uint64_t part, uint64_t all)
     return all > 0 ? 100.0 * (double)part / (double)all : 0;
 }
 
-static void put_rows(struct buf *out, const struct rows *rows, uint64_t total, bool time)
+static void put_rows(struct buf *out, const struct rows *rows, uint64_t total, const char *unit)
 {
     uint64_t sum = 0;
     buf_text(out, "      FLAT  FLAT%   SUM%        CUM   CUM%  FUNCTION\n");
     for (size_t i = 0; i < rows->count && i < TOP_MAX; i++) {
         const struct row *row = &rows->all[i];
         sum += row->flat;
-        put_value(out, row->flat, time);
+        put_value(out, row->flat, unit);
         buf_printf(out, " %5.1f%% %5.1f%% ", percent(row->flat, total), percent(sum, total));
-        put_value(out, row->cum, time);
+        put_value(out, row->cum, unit);
         buf_printf(out, " %5.1f%%  %s\n", percent(row->cum, total), row->name);
     }
     if (rows->count > TOP_MAX)
@@ -181,7 +183,7 @@ void text_top(struct buf *out, const struct profile *profile, const struct pprof
         qsort(rows.all, rows.count, sizeof rows.all[0], by_flat);
     if (profile->remarks.data != NULL)
         buf_printf(out, "%s\n", profile->remarks.data);
-    put_rows(out, &rows, total, has_time(kind));
+    put_rows(out, &rows, total, unit_of(kind));
     out->failed |= rows.failed;
     for (size_t i = 0; i < rows.count; i++)
         free(rows.all[i].name);

@@ -10,7 +10,7 @@
 #include "profile/threads.h"
 
 /* The functions with the most, as `go tool pprof -top` shows them: flat, what they have themselves,
- * and cum, with all that they call. By ns when the kind has such a value, else by hits. */
+ * and cum, with all that they call. By the last value of the kind. */
 void text_top(struct buf *out, const struct profile *profile, const struct pprof_kind *kind,
               struct names *names);
 

@@ -232,6 +232,7 @@ int threads_ask(int cancel_fd, struct threads *out, srun_err *err)
 void threads_to_profile(struct threads *threads, struct profile *out)
 {
     static const uintptr_t silent[] = {STACK_SILENT};
+    static const uint64_t one[STACKS_VALUES] = {1};
     unsigned silent_ones = 0;
     *out = (struct profile){.start_ns = threads->start_ns,
                             .duration_ns = threads->duration_ns,
@@ -246,7 +247,7 @@ void threads_to_profile(struct threads *threads, struct profile *out)
             key.depth = 1;
             silent_ones++;
         }
-        stacks_add(&out->stacks, &key, 1, 0);
+        stacks_add(&out->stacks, &key, one);
     }
     if (silent_ones > 0)
         buf_printf(&out->remarks, "%u of %zu threads gave no stack; ?debug=2 says why\n",

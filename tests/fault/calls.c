@@ -101,6 +101,8 @@ const struct fault_call fault_calls[] = {
     {"listen", NULL},
     {"localtime_r", "fails for years beyond 2^31 only"},
     {"lstat", NULL},
+    {"mallctl", "of jemalloc, when it is there: an answer"},
+    {"mallinfo2", TOTAL},
     {"malloc", NULL},
     {"memchr", PURE},
     {"memcmp", PURE},

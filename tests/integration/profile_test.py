@@ -280,6 +280,41 @@ def a_thousand_threads_say_what_they_do(folder):
         server.wait()
 
 
+# --- memory
+
+
+JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+
+
+def with_jemalloc(folder, conf):
+    check(os.path.exists(JEMALLOC), "libjemalloc2 is not installed")
+    return served(folder, "keep=64", env={"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": conf})
+
+
+def memory_is_counted_by_jemalloc(folder):
+    with with_jemalloc(folder, "prof:true,lg_prof_sample:12") as server:
+        found = Profile(get(server, "/debug/pprof/heap"))
+        found.check()
+        equal(found.types[2:], [("inuse_objects", "count"), ("inuse_space", "bytes")])
+        near(100 * found.by_function()["keep"] / (64 << 20), 100, 10, "bytes in use")
+        for name, part in (("keep_much", 75), ("keep_little", 25)):
+            of_it = sum(values[3] for ids, values, _ in found.samples if name in found.stack(ids))
+            near(100 * of_it / (64 << 20), part, 8, name)
+        equal(server.stop(), 0, "exit code")
+
+
+def jemalloc_without_samples_says_how_to_get_them(folder):
+    with with_jemalloc(folder, "prof:false") as server:
+        found = Profile(get(server, "/debug/pprof/allocs"))
+        equal(found.comments, ["jemalloc takes no samples: start with MALLOC_CONF=prof:true"])
+        equal(server.stop(), 0, "exit code")
+
+
+if not SANITIZE:  # which brings an allocator of its own
+    suite.test(memory_is_counted_by_jemalloc)
+    suite.test(jemalloc_without_samples_says_how_to_get_them)
+
+
 # --- what is always there
 
 

@@ -111,15 +111,15 @@ START_TEST(keeps_each_stack_once)
             for (uintptr_t i = 0; i < 5000; i++) {
                 frames[0] = i;
                 const struct stack_key key = {i % 2 == 0 ? "even" : "odd", frames, 1 + i % 3};
-                stacks_add(&stacks, &key, 1, 10);
+                stacks_add(&stacks, &key, (const uint64_t[STACKS_VALUES]){1, 10});
             }
         ck_assert_uint_eq(stacks.count, 5000);
         ck_assert_uint_eq(stacks.names_count, 2);
         ck_assert_uint_eq(stacks.lost, 0);
         for (size_t i = 0; i < stacks.count; i++) {
             const struct stack *stack = &stacks.all[i];
-            ck_assert_uint_eq(stack->hits, 3);
-            ck_assert_uint_eq(stack->ns, 30);
+            ck_assert_uint_eq(stack->values[0], 3);
+            ck_assert_uint_eq(stack->values[1], 30);
             ck_assert_uint_eq(stack->depth, 1 + i % 3);
             ck_assert_uint_eq(stacks_frames(&stacks, stack)[0], i);
             ck_assert_str_eq(stacks.names[stack->name], i % 2 == 0 ? "even" : "odd");
@@ -132,10 +132,11 @@ START_TEST(tells_threads_and_empty_stacks_apart)
     {
         struct stacks stacks = {0};
         const uintptr_t frame = 7;
-        stacks_add(&stacks, &(struct stack_key){"a", &frame, 1}, 1, 1);
-        stacks_add(&stacks, &(struct stack_key){"b", &frame, 1}, 1, 1);
-        stacks_add(&stacks, &(struct stack_key){"b", NULL, 0}, 1, 1);
-        stacks_add(&stacks, &(struct stack_key){"a name that is too long for it", NULL, 0}, 1, 1);
+        const uint64_t one[STACKS_VALUES] = {1};
+        stacks_add(&stacks, &(struct stack_key){"a", &frame, 1}, one);
+        stacks_add(&stacks, &(struct stack_key){"b", &frame, 1}, one);
+        stacks_add(&stacks, &(struct stack_key){"b", NULL, 0}, one);
+        stacks_add(&stacks, &(struct stack_key){"a name that is too long for it", NULL, 0}, one);
         ck_assert_uint_eq(stacks.count, 4);
         ck_assert_str_eq(stacks.names[2], "a name that is ");
         stacks_free(&stacks);

@@ -72,7 +72,7 @@ static uint64_t time_of(const struct profile *profile, const char *thread)
     uint64_t ns = 0;
     for (size_t i = 0; i < profile->stacks.count; i++)
         if (strcmp(profile->stacks.names[profile->stacks.all[i].name], thread) == 0)
-            ns += profile->stacks.all[i].ns;
+            ns += profile->stacks.all[i].values[1];
     return ns;
 }
 
@@ -397,7 +397,7 @@ START_TEST(writes_what_pprof_reads)
         struct content content = read_content(&out);
         uint64_t sampled = 0;
         for (size_t i = 0; i < profile.stacks.count; i++)
-            sampled += profile.stacks.all[i].ns;
+            sampled += profile.stacks.all[i].values[1];
         ck_assert_uint_eq(content.count[1], 2);
         ck_assert_uint_eq(content.count[2], profile.stacks.count);
         ck_assert_uint_eq(content.cpu, sampled);

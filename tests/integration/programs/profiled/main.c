@@ -11,6 +11,7 @@
  *     loader      threads that load and unload a library, and walk through what is loaded
  *     idle=N      N threads that wait; each tenth blocks all signals
  *     handler     takes SIGPROF for itself
+ *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
  */
@@ -210,6 +211,32 @@ static void *idle(void *arg)
     return NULL;
 }
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static NOINLINE void keep(size_t size, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        void **piece = malloc(size);
+        static void **last;
+        if (piece == NULL)
+            abort();
+        *piece = last;
+        last = piece;
+    }
+}
+
+static NOINLINE void keep_much(size_t bytes)
+{
+    keep(1024, bytes / 1024);
+    sink++;
+}
+
+static NOINLINE void keep_little(size_t bytes)
+{
+    keep(128, bytes / 128);
+    sink++;
+}
+
 /* --- the program ----------------------------------------------------------------------------- */
 
 static void add(const char *name, void (*turn)(struct worker *), unsigned share)
@@ -259,6 +286,10 @@ static void take_word(const char *word)
         add("loader-2", turn_loader, 2);
     } else if (strncmp(word, "idle=", 5) == 0) {
         make_idle(atoi(word + 5));
+    } else if (strncmp(word, "keep=", 5) == 0) {
+        size_t bytes = (size_t)atoi(word + 5) << 20;
+        keep_much(bytes / 4 * 3);
+        keep_little(bytes / 4);
     } else if (strcmp(word, "handler") == 0) {
         (void)signal(SIGPROF, on_prof);
     }
