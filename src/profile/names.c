@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "profile/names.h"
 
+#include "base/plugin.h"
 #include "profile/stacks.h"
 #include "profile/symtab.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <srun/version.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What is read of a module once one of its addresses is asked for. */
 struct source {
     const struct module *module;
+    int fd;      /* of its file, or -1 */
+    void *debug; /* the plugin's, or NULL */
     struct symtab symtab;
     struct source *next;
 };
@@ -21,6 +27,31 @@ struct names {
     struct named **all; /* hash table; each owned */
     size_t count, slots;
 };
+
+/* --- the plugin ------------------------------------------------------------------------------ */
+
+static pthread_once_t looked_for = PTHREAD_ONCE_INIT;
+static const struct naming_plugin *plugin; /* or NULL: then there are functions, and no lines */
+
+static void look_for_plugin(void)
+{
+    char why[256];
+    const struct naming_plugin *found =
+        plugin_find(NAMING_LIBRARY, NULL, NAMING_SYMBOL, why, sizeof why);
+    if (found != NULL && found->size == sizeof *found &&
+        strcmp(found->version, SRUN_VERSION_TEXT) == 0)
+        plugin = found;
+}
+
+static void *open_debug(const struct module *module, int fd)
+{
+    const struct naming_file file = {.fd = fd,
+                                     .path = module->path,
+                                     .build_id = module->build_id,
+                                     .build_id_size = module->build_id_size};
+    (void)pthread_once(&looked_for, look_for_plugin);
+    return plugin != NULL && fd >= 0 ? plugin->open(&file) : NULL;
+}
 
 /* --- a module -------------------------------------------------------------------------------- */
 
@@ -35,18 +66,43 @@ static struct source *source_of(struct names *names, const struct module *module
     source->module = module;
     source->next = names->sources;
     names->sources = source;
-    symtab_read(module, &source->symtab);
+    source->fd = symtab_open(module);
+    source->debug = open_debug(module, source->fd);
+    int debug_fd = source->debug != NULL ? plugin->debug_fd(source->debug) : -1;
+    symtab_read(debug_fd >= 0 ? debug_fd : source->fd, &source->symtab);
     return source;
+}
+
+static void free_source(struct source *source)
+{
+    if (source->debug != NULL)
+        plugin->close(source->debug);
+    if (source->fd >= 0)
+        (void)close(source->fd);
+    symtab_free(&source->symtab);
+    free(source);
+}
+
+/* What a library calls __poll within, its users know as poll. */
+static bool is_inner(const char *name)
+{
+    return name[0] == '_' && name[1] == '_';
 }
 
 static size_t look_up(const struct source *source, uintptr_t address, struct name *out)
 {
     uint64_t at = address - source->module->bias;
+    size_t found =
+        source->debug != NULL ? plugin->find(source->debug, at, out, NAMES_INLINED_MAX) : 0;
+    if (found > 0 && !is_inner(out[found - 1].function))
+        return found;
     const char *function = symtab_find(&source->symtab, at);
     if (function == NULL)
-        return 0;
-    out[0] = (struct name){.function = function};
-    return 1;
+        return found;
+    if (found == 0)
+        out[found++] = (struct name){0};
+    out[found - 1].function = function;
+    return found;
 }
 
 /* --- an address ------------------------------------------------------------------------------ */
@@ -125,8 +181,7 @@ void names_free(struct names *names)
     while (names->sources != NULL) {
         struct source *source = names->sources;
         names->sources = source->next;
-        symtab_free(&source->symtab);
-        free(source);
+        free_source(source);
     }
     for (size_t i = 0; i < names->slots; i++)
         free(names->all[i]);

@@ -8,14 +8,9 @@
 #define PROFILE_NAMES_H
 
 #include "profile/modules.h"
+#include "profile/naming.h"
 
 #define NAMES_INLINED_MAX 16
-
-struct name {
-    const char *function;
-    const char *file; /* or NULL, and no line */
-    int line, start_line;
-};
 
 /* What an address is called, the innermost inlined function first. */
 struct named {

@@ -40,12 +40,15 @@ enum { MAPPING_FUNCTIONS = 7, MAPPING_FILES, MAPPING_LINES, MAPPING_INLINES };
 enum { LOCATION_ID = 1, LOCATION_MAPPING, LOCATION_ADDRESS, LOCATION_LINE };
 enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME, FUNCTION_FILE, FUNCTION_START };
 
+struct entry {
+    uint64_t hash;
+    const void *a, *b;
+    uint64_t extra; /* of a function: the line where it begins */
+};
+
 /* A table in which equal keys have the same number, from 1 in the order they came. */
 struct numbers {
-    struct entry {
-        uint64_t hash;
-        const void *a, *b;
-    } * all;
+    struct entry *all;
     uint32_t *index;
     size_t count, slots;
     bool texts; /* a and b are texts (b may be NULL), else what they point to does not matter */
@@ -130,7 +133,7 @@ static uint64_t number(struct writer *writer, struct numbers *numbers, const voi
         if (entry->hash == hash && equal(numbers, entry, a, b))
             return numbers->index[at];
     }
-    numbers->all[numbers->count++] = (struct entry){hash, a, b};
+    numbers->all[numbers->count++] = (struct entry){hash, a, b, 0};
     numbers->index[at] = (uint32_t)numbers->count;
     *is_new = true;
     return numbers->count;
@@ -198,6 +201,8 @@ static void put_lines(struct writer *writer, const struct named *named)
         const struct name *name = &named->names[i];
         bool is_new;
         uint64_t id = number(writer, &writer->functions, name->function, name->file, &is_new);
+        if (is_new && name->start_line > 0)
+            writer->functions.all[id - 1].extra = (uint64_t)name->start_line;
         struct wire_mark mark = wire_open(writer->out, LOCATION_LINE, 1);
         wire_uint(writer->out, 1, id);
         wire_uint(writer->out, 2, name->line > 0 ? (uint64_t)name->line : 0);
@@ -296,6 +301,7 @@ static void put_functions(struct writer *writer)
         wire_uint(writer->out, FUNCTION_NAME, string(writer, entry->a));
         wire_uint(writer->out, FUNCTION_SYSTEM_NAME, string(writer, entry->a));
         wire_uint(writer->out, FUNCTION_FILE, string(writer, entry->b));
+        wire_uint(writer->out, FUNCTION_START, entry->extra);
         wire_close(writer->out, mark);
     }
 }

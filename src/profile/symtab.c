@@ -175,11 +175,10 @@ static const ElfW(Shdr) * choose(const ElfW(Shdr) * sections, size_t count)
     return found;
 }
 
-void symtab_read(const struct module *module, struct symtab *out)
+void symtab_read(int fd, struct symtab *out)
 {
     ElfW(Ehdr) head;
     *out = (struct symtab){0};
-    auto_close int fd = symtab_open(module);
     if (fd < 0 || !read_at(fd, &head, sizeof head, 0) || head.e_shnum == 0 ||
         head.e_shentsize != sizeof(ElfW(Shdr)))
         return;

@@ -22,14 +22,14 @@ struct symtab {
     size_t names_size;
 };
 
+/* The file of a module, open for reading; -1: it is not there any more. */
+int symtab_open(const struct module *module);
+
 /* Empty when there are none, whatever the reason. */
-void symtab_read(const struct module *module, struct symtab *out);
+void symtab_read(int fd, struct symtab *out);
 void symtab_free(struct symtab *symtab);
 
 /* The name of the function that covers an address of the file; NULL: none does. */
 const char *symtab_find(const struct symtab *symtab, uint64_t at);
-
-/* The file of a module, open for reading; -1: it is not there any more. */
-int symtab_open(const struct module *module);
 
 #endif

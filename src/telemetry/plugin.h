@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds libsrun-otlp.so.0 and loads it, when an exporter needs it: a program without one maps
- * neither libcurl nor a TLS library. Looked for in the folder srun/ beside libsrun.so.0 itself,
- * then in the one it was installed to: never in the working directory, never in what a variable or
- * the search path names. Never unloaded. Threads: any.
+ * Loads libsrun-otlp.so.0 when an exporter needs it: a program without one maps neither libcurl nor
+ * a TLS library. Where it is looked for: base/plugin.h. Never unloaded. Threads: any.
  */
 #ifndef TELEMETRY_PLUGIN_H
 #define TELEMETRY_PLUGIN_H

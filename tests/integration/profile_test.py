@@ -4,6 +4,7 @@ compared with what the program has measured itself, so that a busy machine does 
 import concurrent.futures
 import contextlib
 import glob
+import http.server
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -256,6 +258,47 @@ def a_stripped_program_has_its_build_id(folder):
         if wanted is not None:
             equal(found.build_ids()[program], wanted[1], "build id")
         equal(server.stop(), 0, "exit code")
+
+
+PLUGIN = os.path.exists(os.path.join(BUILD_DIR, "srun", "libsrun-symbols.so.0"))
+
+
+@test
+def lines_and_inlined_functions_are_named_by_the_plugin(folder):
+    check(PLUGIN, "the plugin was not built: libdw-dev is missing")
+    with served(folder, "spin") as server:
+        found = profile(server, 1)
+        places = {name: place for number in found.locations
+                  for name, place in zip(found.names(number), found.places(number))}
+        source = re.escape(os.path.join("programs", "profiled", "main.c"))
+        for name in ("spin_long", "turn_spin", "work"):
+            check(re.search(source + r":[1-9]\d*$", places[name]), f"{name}: {places[name]}")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def debug_information_is_found_beside_the_program_and_nobody_is_asked(folder):
+    program = os.path.join(folder, "profiled")
+    debug = os.path.join(folder, ".debug", "profiled.debug")
+    os.mkdir(os.path.dirname(debug))
+    subprocess.run(["objcopy", "--only-keep-debug", PROGRAM, debug], check=True)
+    subprocess.run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", PROGRAM, program],
+                   check=True)
+    asked = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}/"
+        with served(folder, "spin libc", program, {"DEBUGINFOD_URLS": url}) as server:
+            found = profile(server, 1)
+            check(found.by_function()["spin_long"] > 0, str(found.by_function()))
+            equal(server.stop(), 0, "exit code")
+        listener.shutdown()
+    equal(asked, [], "requests for debug information")
 
 
 # --- threads

@@ -39,9 +39,12 @@ __attribute__((noinline)) static void burn_some(void)
         sink = sink * 31 + i;
 }
 
+static sem_t begun;
+
 static void *burn(void *arg)
 {
     (void)pthread_setname_np(pthread_self(), arg);
+    (void)sem_post(&begun);
     while (!atomic_load(&stop))
         burn_some();
     return NULL;
@@ -49,7 +52,10 @@ static void *burn(void *arg)
 
 static void start(pthread_t *thread, const char *name)
 {
+    ck_assert_int_eq(sem_init(&begun, 0, 0), 0);
     ck_assert_int_eq(pthread_create(thread, NULL, burn, (void *)(uintptr_t)name), 0);
+    while (sem_wait(&begun) < 0)
+        ;
 }
 
 static void end(pthread_t thread)
@@ -65,6 +71,49 @@ static struct profile take(double seconds, unsigned hz)
     const struct cpu_ask ask = {(int64_t)(seconds * NS_PER_S), hz, -1};
     ck_assert_msg(cpu_profile(&ask, &profile, &err) == 0, "%s", err.text);
     return profile;
+}
+
+static int64_t cpu_of(pthread_t thread)
+{
+    clockid_t clock;
+    struct timespec now;
+    ck_assert_int_eq(pthread_getcpuclockid(thread, &clock), 0);
+    ck_assert_int_eq(clock_gettime(clock, &now), 0);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* A profile that ends when the thread has had so much processor time, however long that takes. */
+struct until {
+    pthread_t burner;
+    double seconds;
+    unsigned hz;
+    struct profile profile;
+    int pipe[2];
+};
+
+static void *wait_for_burner(void *arg)
+{
+    struct until *until = arg;
+    int64_t end_ns = cpu_of(until->burner) + (int64_t)(until->seconds * NS_PER_S);
+    while (cpu_of(until->burner) < end_ns)
+        (void)poll(NULL, 0, 1);
+    ck_assert_int_eq(write(until->pipe[1], "x", 1), 1);
+    return NULL;
+}
+
+static void *take_until(void *arg)
+{
+    struct until *until = arg;
+    pthread_t waiter;
+    srun_err err = {0};
+    ck_assert_int_eq(pipe(until->pipe), 0);
+    ck_assert_int_eq(pthread_create(&waiter, NULL, wait_for_burner, until), 0);
+    const struct cpu_ask ask = {300 * NS_PER_S, until->hz, until->pipe[0]};
+    ck_assert_msg(cpu_profile(&ask, &until->profile, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(pthread_join(waiter, NULL), 0);
+    (void)close(until->pipe[0]);
+    (void)close(until->pipe[1]);
+    return NULL;
 }
 
 static uint64_t time_of(const struct profile *profile, const char *thread)
@@ -84,57 +133,41 @@ static bool is_default(void)
 
 /* --- processor time -------------------------------------------------------------------------- */
 
-static int64_t cpu_of(pthread_t thread)
-{
-    clockid_t clock;
-    struct timespec now;
-    ck_assert_int_eq(pthread_getcpuclockid(thread, &clock), 0);
-    ck_assert_int_eq(clock_gettime(clock, &now), 0);
-    return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 START_TEST(counts_the_processor_time_of_a_thread)
     {
-        pthread_t thread;
-        start(&thread, "burner");
-        int64_t before = cpu_of(thread);
-        struct profile profile = take(1.0, 250);
-        double sampled = (double)time_of(&profile, "burner");
-        double taken = (double)(cpu_of(thread) - before);
-        end(thread);
+        struct until until = {.seconds = 0.8, .hz = 250};
+        start(&until.burner, "burner");
+        int64_t before = cpu_of(until.burner);
+        (void)take_until(&until);
+        double sampled = (double)time_of(&until.profile, "burner");
+        double taken = (double)(cpu_of(until.burner) - before);
+        end(until.burner);
         ck_assert_msg(sampled > 0.8 * taken && sampled < 1.2 * taken, "%g of %g", sampled, taken);
-        ck_assert_int_eq(profile.period_ns, NS_PER_S / 250);
-        ck_assert_int_ge(profile.duration_ns, NS_PER_S);
-        profile_free(&profile);
+        ck_assert_int_eq(until.profile.period_ns, NS_PER_S / 250);
+        profile_free(&until.profile);
         ck_assert(is_default());
     }
 END_TEST
 
-static void *profile_along(void *arg)
-{
-    struct profile *out = arg;
-    *out = take(out->period_ns == 1 ? 0.3 : 0.9, out->period_ns == 1 ? 1000 : 100);
-    return NULL;
-}
-
 START_TEST(shares_the_timers_between_profiles_that_overlap)
     {
         pthread_t burner, others[4];
-        struct profile profiles[4];
-        memset(profiles, 0, sizeof profiles);
+        struct until windows[4];
         start(&burner, "burner");
         for (int i = 0; i < 4; i++) {
-            profiles[i].period_ns = i % 2;
-            ck_assert_int_eq(pthread_create(&others[i], NULL, profile_along, &profiles[i]), 0);
+            windows[i] = (struct until){
+                .burner = burner, .seconds = 0.2 + 0.2 * i, .hz = i % 2 ? 1000 : 100};
+            ck_assert_int_eq(pthread_create(&others[i], NULL, take_until, &windows[i]), 0);
         }
         for (int i = 0; i < 4; i++)
             ck_assert_int_eq(pthread_join(others[i], NULL), 0);
         end(burner);
         for (int i = 0; i < 4; i++) {
-            double sampled = (double)time_of(&profiles[i], "burner");
-            ck_assert_msg(sampled > 0 && sampled < 1.2 * (double)profiles[i].duration_ns, "%g",
-                          sampled);
-            profile_free(&profiles[i]);
+            double sampled = (double)time_of(&windows[i].profile, "burner");
+            ck_assert_msg(sampled > 0.5 * windows[i].seconds * NS_PER_S &&
+                              sampled < 1.2 * (double)windows[i].profile.duration_ns,
+                          "%g", sampled);
+            profile_free(&windows[i].profile);
         }
         ck_assert(is_default());
     }
@@ -142,22 +175,27 @@ END_TEST
 
 static void *start_late(void *arg)
 {
-    pthread_t *late = arg;
-    (void)poll(NULL, 0, 0);
-    burn_some();
-    start(late, "late");
-    return NULL;
+    struct until *until = arg;
+    while (is_default()) /* until the profile has begun */
+        (void)poll(NULL, 0, 1);
+    start(&until->burner, "late");
+    return wait_for_burner(until);
 }
 
 START_TEST(sees_threads_that_are_born_meanwhile)
     {
-        pthread_t starter, late;
-        ck_assert_int_eq(pthread_create(&starter, NULL, start_late, &late), 0);
-        struct profile profile = take(0.7, 250);
+        pthread_t starter;
+        struct until until = {.seconds = 0.5};
+        ck_assert_int_eq(pipe(until.pipe), 0);
+        ck_assert_int_eq(pthread_create(&starter, NULL, start_late, &until), 0);
+        const struct cpu_ask ask = {300 * NS_PER_S, 250, until.pipe[0]};
+        ck_assert_int_eq(cpu_profile(&ask, &until.profile, NULL), 0);
         ck_assert_int_eq(pthread_join(starter, NULL), 0);
-        end(late);
-        ck_assert_uint_gt(time_of(&profile, "late"), 0);
-        profile_free(&profile);
+        end(until.burner);
+        ck_assert_uint_gt(time_of(&until.profile, "late"), 0);
+        profile_free(&until.profile);
+        (void)close(until.pipe[0]);
+        (void)close(until.pipe[1]);
     }
 END_TEST
 
@@ -206,16 +244,22 @@ START_TEST(gives_the_signal_back_as_it_was)
     }
 END_TEST
 
+static void *profile_along(void *arg)
+{
+    struct profile *out = arg;
+    *out = take(0.3, 1000);
+    return NULL;
+}
+
 START_TEST(survives_signals_of_others)
     {
         pthread_t other;
-        struct profile along = {.period_ns = 1};
+        struct profile along = {0};
+        ck_assert(signal(SIGPROF, SIG_IGN) == SIG_DFL); /* also for one that comes too late */
         ck_assert_int_eq(pthread_create(&other, NULL, profile_along, &along), 0);
-        while (is_default())
-            (void)poll(NULL, 0, 1);
         union sigval value = {.sival_ptr = &along};
         errno = EDOM;
-        for (int i = 0; i < 100; i++) {
+        for (int i = 0; i < 1000; i++) {
             (void)raise(SIGPROF);
             (void)sigqueue(getpid(), SIGPROF, value);
         }
@@ -385,10 +429,11 @@ static struct content read_content(const struct buf *buf)
 
 START_TEST(writes_what_pprof_reads)
     {
-        pthread_t thread;
-        start(&thread, "burner");
-        struct profile profile = take(0.5, 250);
-        end(thread);
+        struct until until = {.seconds = 0.3, .hz = 250};
+        start(&until.burner, "burner");
+        (void)take_until(&until);
+        end(until.burner);
+        struct profile profile = until.profile;
         struct names *names;
         struct buf out = {0};
         ck_assert_int_eq(names_new(&names, profile.known), 0);

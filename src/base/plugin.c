@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/plugin.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef SRUN_PLUGIN_FOLDER /* CMakeLists.txt says where they will be installed */
+#define SRUN_PLUGIN_FOLDER "/usr/lib/srun"
+#endif
+
+/* Beside the module this function lies in. Linked into a program there is no such module: the
+ * path of a program is what its starter says it is. */
+static bool path_beside(const char *library, char out[PATH_MAX])
+{
+    static const char here;
+    Dl_info info;
+    struct link_map *map = NULL;
+    if (dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL)
+        return false;
+    const char *slash = strrchr(map->l_name, '/');
+    if (map->l_name[0] != '/' || slash == NULL)
+        return false;
+    int size =
+        snprintf(out, PATH_MAX, "%.*s/srun/%s", (int)(slash - map->l_name), map->l_name, library);
+    return size > 0 && size < PATH_MAX && access(out, R_OK) == 0;
+}
+
+/* dlerror is of the thread, and NULL only when nothing failed. */
+static const void *refused(const char *library, char *why, size_t size)
+{
+    const char *text = dlerror();
+    if (text != NULL)
+        (void)snprintf(why, size, "%s", text);
+    else
+        (void)snprintf(why, size, "%s: cannot be loaded", library);
+    return NULL;
+}
+
+const void *plugin_find(const char *library, const char *path, const char *symbol, char *why,
+                        size_t why_size)
+{
+    char usual[PATH_MAX];
+    if (path == NULL) {
+        if (!path_beside(library, usual))
+            (void)snprintf(usual, sizeof usual, SRUN_PLUGIN_FOLDER "/%s", library);
+        path = usual;
+    }
+    if (path[0] != '/') {
+        (void)snprintf(why, why_size, "%s: not an absolute path", path);
+        return NULL;
+    }
+    void *loaded = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (loaded == NULL)
+        return refused(library, why, why_size);
+    const void *found = dlsym(loaded, symbol);
+    return found != NULL ? found : refused(library, why, why_size);
+}
