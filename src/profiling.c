@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "profile/cpu.h"
+#include "profile/flame.h"
 #include "profile/heap.h"
 #include "profile/pprof.h"
 #include "profile/text.h"
@@ -26,6 +27,8 @@ static int write_profile(const struct profile *profile, const struct pprof_kind 
         return no_memory(err);
     if (form == ADMIN_FOLDED)
         text_folded(out, profile, kind, names);
+    else if (form == ADMIN_FLAME)
+        flame_write(out, profile, kind, names);
     else if (form == ADMIN_PROTO)
         pprof_write(out, profile, kind, names);
     else
@@ -49,7 +52,7 @@ static int take_threads(const struct admin_profile_ask *ask, struct buf *out, sr
     int rc = threads_ask(ask->cancel_fd, &threads, err);
     if (rc < 0)
         return rc;
-    if (ask->form == ADMIN_PROTO || ask->form == ADMIN_FOLDED) {
+    if (ask->form != ADMIN_TOP && ask->form != ADMIN_EACH) {
         auto_profile struct profile profile = {0};
         threads_to_profile(&threads, &profile);
         return write_profile(&profile, &pprof_threads, ask->form, out, err);

@@ -53,6 +53,7 @@ enum admin_form {
     ADMIN_PROTO,  /* profile.proto */
     ADMIN_TOP,    /* the functions with the most */
     ADMIN_FOLDED, /* a line per stack */
+    ADMIN_FLAME,  /* a picture */
     ADMIN_EACH    /* ADMIN_THREADS: each by itself */
 };
 

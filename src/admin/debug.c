@@ -68,8 +68,11 @@ static bool read_form(srun_admin_exchange *exchange, enum admin_form *out)
     static const struct {
         const char *name;
         enum admin_form form;
-    } forms[] = {
-        {"proto", ADMIN_PROTO}, {"top", ADMIN_TOP}, {"folded", ADMIN_FOLDED}, {"each", ADMIN_EACH}};
+    } forms[] = {{"proto", ADMIN_PROTO},
+                 {"top", ADMIN_TOP},
+                 {"folded", ADMIN_FOLDED},
+                 {"flame", ADMIN_FLAME},
+                 {"each", ADMIN_EACH}};
     const char *format = srun_admin_query(exchange, "format");
     const char *debug = srun_admin_query(exchange, "debug");
     *out = ADMIN_PROTO;
@@ -84,7 +87,7 @@ static bool read_form(srun_admin_exchange *exchange, enum admin_form *out)
         return true;
     }
     char quoted[TEXT_QUOTE_MAX];
-    (void)exchange_refuse(exchange, 400, "format: %s: accepted are proto, top, folded, each",
+    (void)exchange_refuse(exchange, 400, "format: %s: accepted are proto, top, folded, flame, each",
                           text_quote(quoted, format));
     return false;
 }
@@ -123,6 +126,8 @@ static int answer_error(srun_admin_exchange *exchange, int rc, const srun_err *w
 static void set_type(srun_admin_exchange *exchange, const char *name, enum admin_form form)
 {
     char disposition[64];
+    if (form == ADMIN_FLAME)
+        srun_admin_type(exchange, "image/svg+xml");
     if (form != ADMIN_PROTO)
         return;
     (void)snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", name);
@@ -323,7 +328,7 @@ static int index_view(srun_admin_exchange *exchange, srun_err *err)
     columns_write(&table, &exchange->out);
     buf_text(&exchange->out, profiling
                                  ? "\nProfiles are for pprof (go tool pprof http://HOST:PORT), or "
-                                   "?format=top and ?format=folded.\n"
+                                   "?format=flame, top, folded.\n"
                                  : "\nThere are no profiles here.\n");
     return 0;
 }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 from admin import AdminServer  # noqa: E402
@@ -402,6 +403,18 @@ def names_are_told_by_post_without_the_right_to_write(folder):
             response = ask(connection, "POST", "/debug/pprof/symbol", f"{address:#x}+0x1")
         equal(response.status, 200, "status")
         equal(response.body.decode(), f"num_symbols: 1\n{address:#x} spin_long\n", "names")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def a_flame_graph_is_a_picture_without_scripts(folder):
+    with served(folder, "spin") as server:
+        response = server.get("/debug/pprof/profile?seconds=0.5&format=flame")
+        equal(response.headers["Content-Type"], "image/svg+xml")
+        picture = xml.etree.ElementTree.fromstring(response.body)
+        titles = [title.text.rpartition(" ")[0] for title in picture.iter() if title.tag.endswith("title")]
+        check("all" in titles and "spin_long" in titles, str(titles))
+        check(not any(word in response.body for word in (b"<script", b"style=", b"href")), "active")
         equal(server.stop(), 0, "exit code")
 
 

@@ -105,6 +105,7 @@ START_TEST(reads_how_long_how_often_and_in_which_form)
                     {"?debug=1", 30, 0, ADMIN_TOP},
                     {"?debug=2", 30, 0, ADMIN_EACH},
                     {"?format=folded", 30, 0, ADMIN_FOLDED},
+                    {"?format=flame", 30, 0, ADMIN_FLAME},
                     {"?format=top", 30, 0, ADMIN_TOP}};
         struct asking asking;
         begin(&asking, true);
@@ -135,7 +136,7 @@ START_TEST(refuses_what_makes_no_sense)
         expect(&asking, "/debug/pprof/profile?hz=0.5", 400,
                "hz: \"0.5\": accepted is a whole number\n");
         expect(&asking, "/debug/pprof/heap?format=svg", 400,
-               "format: \"svg\": accepted are proto, top, folded, each\n");
+               "format: \"svg\": accepted are proto, top, folded, flame, each\n");
         end(&asking);
     }
 END_TEST

@@ -267,7 +267,8 @@ START_TEST(status_has_all_parts)
     {
         static const char *const parts[] = {
             "\"name\":\"shop\\\"<x>\",\"version\":\"1.4\"",
-            "\"right\":\"write\",\"log_level\":\"info\",\"log_level_reverts_in_ms\":-1",
+            "\"right\":\"write\",\"profiling\":false,\"log_level\":\"info\",\"log_level_reverts_in_"
+            "ms\":-1",
             "\"services\":[{\"name\":\"db\"",
             "\"depends\":[\"db\"]",
             "\"history\":[]",

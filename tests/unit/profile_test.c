@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "harness.h"
 #include "profile/cpu.h"
+#include "profile/flame.h"
 #include "profile/gate.h"
 #include "profile/text.h"
 #include "profile/threads.h"
@@ -457,6 +458,9 @@ START_TEST(writes_what_pprof_reads)
         text_folded(&out, &profile, &pprof_cpu, names);
         ck_assert_msg(strstr(out.data, ";burn;burn_some ") != NULL, "%s", out.data);
         buf_free(&out);
+        flame_write(&out, &profile, &pprof_cpu, names);
+        ck_assert_msg(strstr(out.data, "<g><title>burn_some ") != NULL, "%s", out.data);
+        buf_free(&out);
         names_free(names);
         profile_free(&profile);
     }
@@ -474,6 +478,9 @@ START_TEST(writes_a_profile_without_anything)
         ck_assert_uint_eq(content.count[1], 4);
         ck_assert_uint_eq(content.count[2], 0);
         ck_assert_uint_eq(content.count[13], 2);
+        buf_free(&out);
+        flame_write(&out, &profile, &pprof_heap, names);
+        ck_assert_ptr_nonnull(strstr(out.data, ">why?and more?</text>"));
         buf_free(&out);
         names_free(names);
         profile_free(&profile);
