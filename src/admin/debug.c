@@ -335,31 +335,27 @@ static int index_view(srun_admin_exchange *exchange, srun_err *err)
 
 /* --- the routes ------------------------------------------------------------------------------ */
 
-/* Each profile has the path that pprof asks for, and one without /pprof as Go's srun has it. */
-#define PROFILE(name, help)                                                                        \
-    {"GET", PPROF name, ADMIN_READ, profile_view, help, true},                                     \
+/* Each has the path that pprof asks for, and one without /pprof as Go's srun has it. */
+#define BOTH(method, name, view, help, job)                                                        \
+    {method, PPROF name, ADMIN_READ, view, help, job},                                             \
     {                                                                                              \
-        "GET", "/debug/" name, ADMIN_READ, profile_view, NULL, true                                \
-    }
-#define PAGE(method, name, view, help)                                                             \
-    {method, PPROF name, ADMIN_READ, view, help, false},                                           \
-    {                                                                                              \
-        method, "/debug/" name, ADMIN_READ, view, NULL, false                                      \
+        method, "/debug/" name, ADMIN_READ, view, NULL, job                                        \
     }
 
+/* Collectors ask for several at once: those that take no time are no jobs. */
 const struct admin_route debug_routes[] = {
-    PROFILE("profile", "where processor time goes, for pprof; ?seconds=30"),
-    PROFILE("goroutine", "what all threads do; ?debug=1, ?debug=2"),
-    PROFILE("threads", "the same"),
-    PROFILE("heap", "memory, with jemalloc"),
-    PROFILE("allocs", NULL),
-    PROFILE("mutex", NULL),
-    PROFILE("block", NULL),
-    PROFILE("threadcreate", NULL),
-    PAGE("GET", "cmdline", cmdline_view, "the command line, secrets out"),
-    PAGE("GET", "trace", trace_view, "the life of the services, for Chrome and Perfetto"),
-    PAGE("GET", "symbol", symbol_view, NULL),
-    PAGE("POST", "symbol", symbol_view, NULL),
+    BOTH("GET", "profile", profile_view, "where processor time goes, for pprof; ?seconds=30", true),
+    BOTH("GET", "goroutine", profile_view, "what all threads do; ?debug=1, ?debug=2", true),
+    BOTH("GET", "threads", profile_view, "the same", true),
+    BOTH("GET", "heap", profile_view, "memory, with jemalloc", true),
+    BOTH("GET", "allocs", profile_view, NULL, true),
+    BOTH("GET", "mutex", profile_view, NULL, false),
+    BOTH("GET", "block", profile_view, NULL, false),
+    BOTH("GET", "threadcreate", profile_view, NULL, false),
+    BOTH("GET", "cmdline", cmdline_view, "the command line, secrets out", false),
+    BOTH("GET", "trace", trace_view, "the life of services, for Chrome and Perfetto", false),
+    BOTH("GET", "symbol", symbol_view, NULL, false),
+    BOTH("POST", "symbol", symbol_view, NULL, false),
     {"GET", PPROF, ADMIN_READ, index_view, NULL, false},
     {"GET", "/debug/", ADMIN_READ, index_view, "what there is for finding faults", false},
     {"GET", "/debug", ADMIN_READ, index_view, NULL, false},

@@ -117,7 +117,7 @@ static void put_escaped(struct buf *out, const char *text, size_t most)
         if (strchr("&<>\"'", *text) != NULL)
             buf_printf(out, "&#%d;", *text);
         else
-            buf_add(out, *text < ' ' && *text > 0 ? "?" : text, 1);
+            buf_add(out, *text < ' ' && *text > 0 ? " " : text, 1);
     }
 }
 

@@ -407,6 +407,23 @@ def names_are_told_by_post_without_the_right_to_write(folder):
 
 
 @test
+def a_collector_may_ask_for_all_at_once(folder):
+    """As Parca does by default, every ten seconds there."""
+    paths = ("allocs", "block", "goroutine", "mutex", "profile?seconds=1")
+    with served(folder, "spin") as server, \
+            concurrent.futures.ThreadPoolExecutor(len(paths)) as clients:
+        grown = []
+        for _ in range(full(3, 60)):
+            for body in clients.map(lambda path: get(server, "/debug/pprof/" + path), paths):
+                Profile(body).check()
+            with open(f"/proc/{server.pid}/statm", encoding="ascii") as file:
+                grown.append(int(file.read().split()[1]) * 4096)
+        third = len(grown) // 3  # the allocator keeps some of it for later, now more, now less
+        check(third < 20 or min(grown[-third:]) - min(grown[:third]) <= 2 << 20, f"it grows: {grown}")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
 def a_flame_graph_is_a_picture_without_scripts(folder):
     with served(folder, "spin") as server:
         response = server.get("/debug/pprof/profile?seconds=0.5&format=flame")
