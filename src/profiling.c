@@ -11,6 +11,8 @@
 #include "profile/threads.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,12 +21,31 @@ static int no_memory(srun_err *err)
     return srun_fail(err, -ENOMEM, "profile: out of memory");
 }
 
+/* Debug information takes much memory while it is read: one at a time does. */
+static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
+
+static int name_begin(struct names **out, const struct module *known, srun_err *err)
+{
+    pthread_mutex_lock(&naming);
+    if (names_new(out, known) == 0)
+        return 0;
+    pthread_mutex_unlock(&naming);
+    return no_memory(err);
+}
+
+static void name_end(struct names *names)
+{
+    names_free(names);
+    pthread_mutex_unlock(&naming);
+}
+
 static int write_profile(const struct profile *profile, const struct pprof_kind *kind,
                          enum admin_form form, struct buf *out, srun_err *err)
 {
     struct names *names = NULL;
-    if (names_new(&names, profile->known) < 0)
-        return no_memory(err);
+    int rc = name_begin(&names, profile->known, err);
+    if (rc < 0)
+        return rc;
     if (form == ADMIN_FOLDED)
         text_folded(out, profile, kind, names);
     else if (form == ADMIN_FLAME)
@@ -33,7 +54,7 @@ static int write_profile(const struct profile *profile, const struct pprof_kind 
         pprof_write(out, profile, kind, names);
     else
         text_top(out, profile, kind, names);
-    names_free(names);
+    name_end(names);
     return out->failed ? no_memory(err) : 0;
 }
 
@@ -58,13 +79,14 @@ static int take_threads(const struct admin_profile_ask *ask, struct buf *out, sr
         return write_profile(&profile, &pprof_threads, ask->form, out, err);
     }
     struct names *names = NULL;
-    if (names_new(&names, threads.known) < 0)
-        return no_memory(err);
+    rc = name_begin(&names, threads.known, err);
+    if (rc < 0)
+        return rc;
     if (ask->form == ADMIN_EACH)
         text_threads_each(out, &threads, names);
     else
         text_threads_grouped(out, &threads, names);
-    names_free(names);
+    name_end(names);
     return out->failed ? no_memory(err) : 0;
 }
 
@@ -114,18 +136,20 @@ int profiling_symbols(const char *addresses, struct buf *out, srun_err *err)
     int rc = modules_new(&modules);
     if (rc == 0)
         rc = modules_refresh(modules, NULL);
-    if (rc == 0)
-        rc = names_new(&names, modules->known);
+    bool named = rc == 0 && name_begin(&names, modules->known, err) == 0;
+    if (rc == 0 && !named)
+        rc = -ENOMEM;
     for (const char *at = addresses; rc == 0 && *at != '\0';) {
         char *end;
         uintptr_t address = strtoull(at, &end, 16);
-        const struct named *named = end > at ? names_find(names, address) : NULL;
-        if (named != NULL && named->module != NULL && named->count > 0)
-            buf_printf(out, "%#lx %s\n", address, named->names[named->count - 1].function);
+        const struct named *found = end > at ? names_find(names, address) : NULL;
+        if (found != NULL && found->module != NULL && found->count > 0)
+            buf_printf(out, "%#lx %s\n", address, found->names[found->count - 1].function);
         at = end > at ? end : at + 1;
         at += strspn(at, "+ \r\n");
     }
-    names_free(names);
+    if (named)
+        name_end(names);
     modules_free(modules);
     return rc < 0 ? srun_fail(err, rc, "symbols: %s", srun_strerror(rc)) : 0;
 }

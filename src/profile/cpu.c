@@ -13,6 +13,7 @@
 #include "profile/unwind.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -206,8 +207,8 @@ static void remark_locked(const struct session *session)
                (double)session->sampled_ns / 1e9, taken,
                (long long)(NS_PER_S / session->period_ns));
     if (session->dropped + session->profile->stacks.lost > 0)
-        buf_printf(out, "%llu samples were dropped: there was no room for them\n",
-                   (unsigned long long)(session->dropped + session->profile->stacks.lost));
+        buf_printf(out, "%" PRIu64 " samples were dropped: there was no room for them\n",
+                   session->dropped + session->profile->stacks.lost);
     if (session->refused > 0)
         buf_printf(out, "%u threads have no timer, and are not seen: RLIMIT_SIGPENDING\n",
                    session->refused);

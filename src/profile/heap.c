@@ -32,8 +32,10 @@ static double sampled_part(double x)
     unsigned doubled = 0;
     if (x > 50)
         return 1;
-    for (; x > 0.25; x /= 2)
+    while (x > 0.25) {
+        x /= 2;
         doubled++;
+    }
     double term = -x, sum = 0; /* e^-x - 1 */
     for (int i = 2; i < 12; i++) {
         sum += term;
@@ -76,11 +78,25 @@ static size_t parse_frames(const char *line, const struct module *allocator,
     return depth;
 }
 
+/* What stands before a number, and the number. False: something else does. */
+static bool take_number(const char **at, const char *before, uint64_t *out)
+{
+    size_t size = strlen(before);
+    char *end;
+    if (strncmp(*at, before, size) != 0)
+        return false;
+    *out = strtoull(*at + size, &end, 10);
+    bool taken = end > *at + size;
+    *at = end;
+    return taken;
+}
+
 /* "  t*: 13: 6688 [20: 9000]": in use, and asked for altogether (when jemalloc counts that). */
 static bool parse_values(const char *line, double rate, uint64_t values[STACKS_VALUES])
 {
-    if (sscanf(line, " t*: %lu: %lu [%lu: %lu]", &values[2], &values[3], &values[0], &values[1]) !=
-        4)
+    line += strspn(line, " ");
+    if (!take_number(&line, "t*: ", &values[2]) || !take_number(&line, ": ", &values[3]) ||
+        !take_number(&line, " [", &values[0]) || !take_number(&line, ": ", &values[1]))
         return false;
     scale(rate, &values[2], &values[3]);
     scale(rate, &values[0], &values[1]);

@@ -50,19 +50,30 @@ static int read_maps(struct buf *out)
     return 0;
 }
 
-/* "55d0-55d1 r-xp 00001000 08:01 123   /usr/bin/x". The line ends with a NUL. */
-static bool parse_mapping(char *line, struct mapping *out)
+static uint64_t take_number(const char **at, int base)
 {
-    unsigned major, minor;
-    char rights[5];
-    int used = 0;
-    if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu %n", &out->start, &out->end, rights, &out->offset,
-               &major, &minor, &out->inode, &used) < 7)
+    char *end;
+    uint64_t value = strtoull(*at, &end, base);
+    *at = end + (*end != '\0'); /* and what ends it */
+    return value;
+}
+
+/* "55d0-55d1 r-xp 00001000 08:01 123   /usr/bin/x". */
+static bool parse_mapping(const char *line, struct mapping *out)
+{
+    enum { RIGHTS = 5 }; /* and a blank */
+    out->start = take_number(&line, 16);
+    out->end = take_number(&line, 16);
+    if (strnlen(line, RIGHTS) < RIGHTS)
         return false;
-    out->device = (uint64_t)major << 32 | minor;
-    out->executable = rights[2] == 'x';
-    out->path = line + used;
-    return true;
+    out->executable = line[2] == 'x';
+    line += RIGHTS;
+    out->offset = take_number(&line, 16);
+    out->device = take_number(&line, 16) << 32;
+    out->device |= take_number(&line, 16);
+    out->inode = take_number(&line, 10);
+    out->path = line + strspn(line, " ");
+    return out->end > out->start;
 }
 
 /* --- a module -------------------------------------------------------------------------------- */

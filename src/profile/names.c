@@ -15,8 +15,9 @@
 /* What is read of a module once one of its addresses is asked for. */
 struct source {
     const struct module *module;
-    int fd;      /* of its file, or -1 */
-    void *debug; /* the plugin's, or NULL */
+    int fd;                             /* of its file, or -1 */
+    const struct naming_plugin *plugin; /* when it knows the module, else NULL */
+    void *debug;                        /* what it knows */
     struct symtab symtab;
     struct source *next;
 };
@@ -24,7 +25,9 @@ struct source {
 struct names {
     const struct module *known;
     struct source *sources;
-    struct named **all; /* hash table; each owned */
+    struct slot {
+        struct named *named; /* owned */
+    } * all;                 /* hash table */
     size_t count, slots;
 };
 
@@ -43,14 +46,16 @@ static void look_for_plugin(void)
         plugin = found;
 }
 
-static void *open_debug(const struct module *module, int fd)
+static void open_debug(struct source *source)
 {
-    const struct naming_file file = {.fd = fd,
+    const struct module *module = source->module;
+    const struct naming_file file = {.fd = source->fd,
                                      .path = module->path,
                                      .build_id = module->build_id,
                                      .build_id_size = module->build_id_size};
     (void)pthread_once(&looked_for, look_for_plugin);
-    return plugin != NULL && fd >= 0 ? plugin->open(&file) : NULL;
+    source->debug = plugin != NULL && file.fd >= 0 ? plugin->open(&file) : NULL;
+    source->plugin = source->debug != NULL ? plugin : NULL;
 }
 
 /* --- a module -------------------------------------------------------------------------------- */
@@ -67,16 +72,16 @@ static struct source *source_of(struct names *names, const struct module *module
     source->next = names->sources;
     names->sources = source;
     source->fd = symtab_open(module);
-    source->debug = open_debug(module, source->fd);
-    int debug_fd = source->debug != NULL ? plugin->debug_fd(source->debug) : -1;
+    open_debug(source);
+    int debug_fd = source->plugin != NULL ? source->plugin->debug_fd(source->debug) : -1;
     symtab_read(debug_fd >= 0 ? debug_fd : source->fd, &source->symtab);
     return source;
 }
 
 static void free_source(struct source *source)
 {
-    if (source->debug != NULL)
-        plugin->close(source->debug);
+    if (source->plugin != NULL)
+        source->plugin->close(source->debug);
     if (source->fd >= 0)
         (void)close(source->fd);
     symtab_free(&source->symtab);
@@ -92,8 +97,9 @@ static bool is_inner(const char *name)
 static size_t look_up(const struct source *source, uintptr_t address, struct name *out)
 {
     uint64_t at = address - source->module->bias;
-    size_t found =
-        source->debug != NULL ? plugin->find(source->debug, at, out, NAMES_INLINED_MAX) : 0;
+    size_t found = 0;
+    if (source->plugin != NULL)
+        found = source->plugin->find(source->debug, at, out, NAMES_INLINED_MAX);
     if (found > 0 && !is_inner(out[found - 1].function))
         return found;
     const char *function = symtab_find(&source->symtab, at);
@@ -130,7 +136,7 @@ static struct named *make(struct names *names, uintptr_t address)
 static size_t slot_of(const struct names *names, uintptr_t address)
 {
     size_t at = (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (names->slots - 1);
-    while (names->all[at] != NULL && names->all[at]->address != address)
+    while (names->all[at].named != NULL && names->all[at].named->address != address)
         at = (at + 1) & (names->slots - 1);
     return at;
 }
@@ -144,8 +150,8 @@ static bool grow(struct names *names)
     if (bigger.all == NULL)
         return false;
     for (size_t i = 0; i < names->slots; i++)
-        if (names->all[i] != NULL)
-            bigger.all[slot_of(&bigger, names->all[i]->address)] = names->all[i];
+        if (names->all[i].named != NULL)
+            bigger.all[slot_of(&bigger, names->all[i].named->address)] = names->all[i];
     free(names->all);
     names->all = bigger.all;
     names->slots = bigger.slots;
@@ -157,11 +163,12 @@ const struct named *names_find(struct names *names, uintptr_t address)
     if (!grow(names))
         return NULL;
     size_t at = slot_of(names, address);
-    if (names->all[at] == NULL) {
-        names->all[at] = make(names, address);
-        names->count += names->all[at] != NULL;
+    struct slot *slot = &names->all[at];
+    if (slot->named == NULL) {
+        slot->named = make(names, address);
+        names->count += slot->named != NULL;
     }
-    return names->all[at];
+    return slot->named;
 }
 
 int names_new(struct names **out, const struct module *known)
@@ -184,7 +191,7 @@ void names_free(struct names *names)
         free_source(source);
     }
     for (size_t i = 0; i < names->slots; i++)
-        free(names->all[i]);
+        free(names->all[i].named);
     free(names->all);
     free(names);
 }

@@ -37,10 +37,9 @@ static bool read_at(int fd, void *out, uint64_t size, uint64_t offset)
 /* Owned; NULL: it is empty, too large, or not there. With a NUL behind it. */
 static void *read_part(int fd, uint64_t offset, uint64_t size)
 {
-    char *data = size > 0 && size <= TABLE_MAX ? malloc(size + 1) : NULL;
+    char *data = size > 0 && size <= TABLE_MAX ? calloc(1, size + 1) : NULL;
     if (data == NULL)
         return NULL;
-    data[size] = '\0';
     if (read_at(fd, data, size, offset))
         return data;
     free(data);
@@ -158,7 +157,7 @@ static void take_table(int fd, const ElfW(Shdr) * table, const ElfW(Shdr) * stri
             out->all[out->count++] = (struct symtab_function){
                 symbols[i].st_value, symbols[i].st_size, symbols[i].st_name,
                 rank_of(&symbols[i], out->names + symbols[i].st_name)};
-    if (out->count > 0)
+    if (out->all != NULL && out->count > 0)
         qsort(out->all, out->count, sizeof out->all[0], by_start);
 }
 

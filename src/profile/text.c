@@ -235,10 +235,14 @@ static void put_place(struct buf *out, const struct named *named, size_t index)
                    named->module != NULL ? named->address - named->module->start : named->address);
 }
 
+struct member {
+    const struct thread_stack *stack;
+};
+
 static int by_stack(const void *a, const void *b)
 {
-    const struct thread_stack *left = *(const struct thread_stack *const *)a;
-    const struct thread_stack *right = *(const struct thread_stack *const *)b;
+    const struct thread_stack *left = ((const struct member *)a)->stack;
+    const struct thread_stack *right = ((const struct member *)b)->stack;
     if ((left->silent != NULL) != (right->silent != NULL))
         return left->silent != NULL ? 1 : -1;
     if (left->silent != NULL && strcmp(left->silent, right->silent) != 0)
@@ -259,7 +263,7 @@ static bool same_stack(const struct thread_stack *left, const struct thread_stac
 }
 
 struct group {
-    const struct thread_stack **first;
+    const struct member *first;
     size_t count;
 };
 
@@ -271,15 +275,14 @@ static int by_count(const void *a, const void *b)
     return left->first < right->first ? -1 : left->first > right->first;
 }
 
-static size_t make_groups(const struct threads *threads, const struct thread_stack **order,
-                          struct group *groups)
+static size_t make_groups(const struct threads *threads, struct member *order, struct group *groups)
 {
     size_t count = 0;
     for (size_t i = 0; i < threads->count; i++)
-        order[i] = &threads->all[i];
+        order[i].stack = &threads->all[i];
     qsort(order, threads->count, sizeof order[0], by_stack);
     for (size_t i = 0; i < threads->count; i++) {
-        if (i > 0 && same_stack(order[i - 1], order[i]))
+        if (i > 0 && same_stack(order[i - 1].stack, order[i].stack))
             groups[count - 1].count++;
         else
             groups[count++] = (struct group){&order[i], 1};
@@ -293,8 +296,8 @@ static void put_members(struct buf *out, const struct group *group)
     enum { SHOWN = 20 };
     buf_text(out, "# threads:");
     for (size_t i = 0; i < group->count && i < SHOWN; i++)
-        buf_printf(out, "%s %d \"%s\"", i > 0 ? "," : "", group->first[i]->tid,
-                   group->first[i]->name);
+        buf_printf(out, "%s %d \"%s\"", i > 0 ? "," : "", group->first[i].stack->tid,
+                   group->first[i].stack->name);
     if (group->count > SHOWN)
         buf_printf(out, " and %zu more", group->count - SHOWN);
     buf_text(out, "\n");
@@ -302,7 +305,7 @@ static void put_members(struct buf *out, const struct group *group)
 
 static void put_group(struct buf *out, const struct group *group, struct names *names)
 {
-    const struct thread_stack *stack = group->first[0];
+    const struct thread_stack *stack = group->first[0].stack;
     char shown[SHOWN_MAX];
     buf_printf(out, "%zu @", group->count);
     for (size_t i = 0; i < stack->depth; i++)
@@ -328,7 +331,7 @@ static void put_group(struct buf *out, const struct group *group, struct names *
 void text_threads_grouped(struct buf *out, const struct threads *threads, struct names *names)
 {
     size_t room = threads->count > 0 ? threads->count : 1;
-    const struct thread_stack **order = calloc(room, sizeof(void *));
+    struct member *order = calloc(room, sizeof order[0]);
     struct group *groups = calloc(room, sizeof groups[0]);
     if (order != NULL && groups != NULL) {
         size_t count = make_groups(threads, order, groups);

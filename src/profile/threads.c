@@ -236,8 +236,8 @@ void threads_to_profile(struct threads *threads, struct profile *out)
     unsigned silent_ones = 0;
     *out = (struct profile){.start_ns = threads->start_ns,
                             .duration_ns = threads->duration_ns,
-                            .modules = take_ptr(threads->modules),
                             .known = threads->known};
+    out->modules = take_ptr(threads->modules);
     for (size_t i = 0; i < threads->count; i++) {
         const struct thread_stack *stack = &threads->all[i];
         struct stack_key key = {

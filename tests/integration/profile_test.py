@@ -418,8 +418,9 @@ def a_collector_may_ask_for_all_at_once(folder):
                 Profile(body).check()
             with open(f"/proc/{server.pid}/statm", encoding="ascii") as file:
                 grown.append(int(file.read().split()[1]) * 4096)
-        third = len(grown) // 3  # the allocator keeps some of it for later, now more, now less
-        check(third < 20 or min(grown[-third:]) - min(grown[:third]) <= 2 << 20, f"it grows: {grown}")
+        third = len(grown) // 3  # debug information takes 15 MB, which the allocator gives back or keeps
+        middle, last = sorted(grown[third:2 * third]), sorted(grown[2 * third:])
+        check(third < 20 or last[third // 2] - middle[third // 2] <= 16 << 20, f"it grows: {grown}")
         equal(server.stop(), 0, "exit code")
 
 
