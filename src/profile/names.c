@@ -22,12 +22,14 @@ struct source {
     struct source *next;
 };
 
+struct slot {
+    struct named *named; /* owned */
+};
+
 struct names {
     const struct module *known;
     struct source *sources;
-    struct slot {
-        struct named *named; /* owned */
-    } * all;                 /* hash table */
+    struct slot *all; /* hash table */
     size_t count, slots;
 };
 
