@@ -1,7 +1,5 @@
 # The plugin that sends telemetry: src/telemetry/plugin.c loads it, nobody links it. Beside it in the
 # build tree as where it is installed: the folder srun/ next to libsrun.so.
-set_source_files_properties(src/telemetry/plugin.c PROPERTIES
-    COMPILE_DEFINITIONS SRUN_PLUGIN_FOLDER="${CMAKE_INSTALL_FULL_LIBDIR}/srun")
 pkg_check_modules(CURL IMPORTED_TARGET libcurl>=7.87) # CURLOPT_QUICK_EXIT
 pkg_check_modules(ZLIB IMPORTED_TARGET zlib)
 if(NOT CURL_FOUND OR NOT ZLIB_FOUND)

@@ -5,6 +5,7 @@
 #include "fork.h"
 #include "instruments.h"
 #include "knobs.h"
+#include "profiling.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +70,9 @@ static int make(srun_runner *runner)
                                     .setting = describe_setting,
                                     .flag = describe_flag,
                                     .timeline = copy_timeline,
-                                    .metrics = instruments_expose};
+                                    .metrics = instruments_expose,
+                                    .profile = profiling_take,
+                                    .symbols = profiling_symbols};
     return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
 }
 

@@ -26,6 +26,7 @@ struct options {
     const char *socket, *address, *name, *token_file, *ca_file; /* where; NULL: not said */
     const char *argument;                                       /* of the command, or NULL */
     const char *span;                                           /* --for */
+    const char *seconds, *output;                               /* of profile */
     int64_t timeout_ms;                                         /* -1: not said */
     int64_t frames;                                             /* of top; 0: until it is ended */
     int probe; /* of wait: r(eady), l(ive), (h)e(althy), g(one) */
@@ -102,5 +103,6 @@ int run_wait(struct options *options);
 int run_upgrade(struct options *options);
 int run_stop(struct options *options);
 int run_top(struct options *options);
+int run_profile(struct options *options);
 
 #endif

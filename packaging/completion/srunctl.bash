@@ -23,7 +23,7 @@ _srunctl_command()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         -s | -a | -n | -t | -c | --socket | --address | --name | --timeout | --token-file | \
-            --ca-file | --count | --for) ((i++)) ;;
+            --ca-file | --count | --for | --seconds | -o | --output) ((i++)) ;;
         -*) ;;
         *)
             printf '%s\n' "${COMP_WORDS[i]}"
@@ -36,13 +36,13 @@ _srunctl_command()
 _srunctl()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='status services top wait health history timeline threads metrics config flags
+    local commands='status services top wait health history timeline threads profile metrics config flags
         generations version log-level drain upgrade stop help'
     local where='--socket --address --name --token-file --ca-file --timeout --help --version'
     local words command
     COMPREPLY=()
     case $before in
-    -s | --socket | --token-file | --ca-file)
+    -s | --socket | --token-file | --ca-file | -o | --output)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -50,12 +50,13 @@ _srunctl()
         mapfile -t COMPREPLY < <(compgen -W "$(_srunctl_names)" -- "$word")
         return
         ;;
-    -a | --address | -t | --timeout | -c | --count | --for) return ;;
+    -a | --address | -t | --timeout | -c | --count | --for | --seconds) return ;;
     esac
     command=$(_srunctl_command)
     case $command in
     '') words=$commands ;;
     log-level) words='debug info warn error' ;;
+    profile) words='cpu heap threads' ;;
     help) words=$commands ;;
     *) words= ;;
     esac
@@ -63,6 +64,7 @@ _srunctl()
         case $command in
         wait) words="--ready --live --healthy --gone" ;;
         top) words="--count" ;;
+        profile) words="--seconds --output" ;;
         upgrade | stop) words="--wait --json" ;;
         drain) words="--off --json" ;;
         log-level) words="--for --json" ;;

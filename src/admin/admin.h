@@ -40,6 +40,31 @@ struct admin_flag {
     bool given;      /* on the command line */
 };
 
+/* A profile that somebody asks for. */
+enum admin_profile {
+    ADMIN_CPU,
+    ADMIN_THREADS,
+    ADMIN_HEAP,
+    ADMIN_MUTEX, /* contention; block is the same */
+    ADMIN_BIRTHS /* of threads */
+};
+
+enum admin_form {
+    ADMIN_PROTO,  /* profile.proto */
+    ADMIN_TOP,    /* the functions with the most */
+    ADMIN_FOLDED, /* a line per stack */
+    ADMIN_FLAME,  /* a picture */
+    ADMIN_EACH    /* ADMIN_THREADS: each by itself */
+};
+
+struct admin_profile_ask {
+    enum admin_profile what;
+    enum admin_form form;
+    int64_t span_ns; /* ADMIN_CPU */
+    unsigned hz;
+    int cancel_fd; /* readable: it is to end early */
+};
+
 struct buf;
 
 struct admin_host {
@@ -55,6 +80,11 @@ struct admin_host {
      * -ENOMEM, -EBUSY. NULL: there are none. Threads: any. */
     int (*metrics)(srun_runner *runner, const char *accept, struct buf *out, char *type,
                    size_t size);
+    /* Takes its time. 0; -EBUSY: the program uses what it needs, -ENOTSUP: not in this build,
+     * -ECANCELED, -ENOMEM, ..., with a text. NULL: there are none. Threads: any. */
+    int (*profile)(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
+    /* The names of addresses: "0x12+0x34", as pprof asks, a line for each. Threads: any. */
+    int (*symbols)(const char *addresses, struct buf *out, srun_err *err);
 };
 
 /* From worst to best trusted; each may what those before it may. */

@@ -17,10 +17,7 @@
 /* --- ours ------------------------------------------------------------------------------------ */
 
 static const struct admin_route *const tables[] = {
-    probe_routes,
-    page_routes,
-    table_routes,
-    write_routes,
+    probe_routes, page_routes, table_routes, debug_routes, write_routes,
 };
 
 const struct admin_route *routes_own(size_t index)

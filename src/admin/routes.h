@@ -24,6 +24,7 @@ struct admin_route {
 extern const struct admin_route probe_routes[]; /* health, ready and their aliases, /metrics */
 extern const struct admin_route table_routes[]; /* /services, /config, ... as text and JSON */
 extern const struct admin_route page_routes[];  /* / and /status.json */
+extern const struct admin_route debug_routes[]; /* /debug/... */
 extern const struct admin_route write_routes[]; /* /admin/... */
 
 /* All of ours, one after the other; NULL at the end. */

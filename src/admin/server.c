@@ -270,6 +270,7 @@ static void check(struct request *request)
     unsigned status =
         routes_find(server->routes, exchange->method, exchange->path, &request->found);
     ask.needed = request->found.right;
+    ask.writes &= request->found.right == ADMIN_WRITE; /* pprof asks for names by POST */
     if (!access_admits_host(&ask)) {
         refuse(request, 421,
                "this Host is not accepted: use an IP address, localhost, or a name "
@@ -471,7 +472,7 @@ static void on_message(void *cls, const char *format, va_list arguments)
 {
     const struct server *server = cls;
     if (!srun_log_enabled(server->log, SRUN_LEVEL_DEBUG) ||
-        strncmp(format, "Setting %s option", 17) == 0 || /* of TCP, on a unix socket */
+        strncmp(format, "Setting %s option", 17) == 0 ||     /* of TCP, on a unix socket */
         strncmp(format, "Failed to push the data", 23) == 0) /* the same */
         return;
     char text[256];

@@ -64,6 +64,7 @@ static void asker_json(struct json *json, const srun_admin_exchange *exchange)
     const srun_logger *log = srun_runner_log(admin_host(exchange->admin)->runner);
     int64_t left = revert_left_ms(admin_revert(exchange->admin), clock_real_now());
     json_str(json, "right", right_name(exchange->right));
+    json_bool(json, "profiling", admin_host(exchange->admin)->profile != NULL);
     if (log != NULL)
         json_str(json, "log_level", show_level(level, srun_logger_level(log)));
     json_int(json, "log_level_reverts_in_ms", left);

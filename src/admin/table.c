@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which tables there are, and the two pages that say what there is at all: /help and /debug/.
+ * Which tables there are, and the page that says what there is at all: /help.
  */
 #include "admin/columns.h"
 #include "admin/views.h"
@@ -84,50 +84,6 @@ static int help_view(srun_admin_exchange *exchange, srun_err *err)
     return views_end_json(exchange, &json);
 }
 
-/* --- /debug/ --------------------------------------------------------------------------------- */
-
-static const char *const debug_pages[][2] = {
-    {"/threads", "threads with state and CPU time"},
-    {"/timeline", "what the services did"},
-    {"/metrics", "numbers of the process and its services"},
-    {"/status.json", "everything at once"},
-};
-
-static int debug_json(srun_admin_exchange *exchange)
-{
-    struct json json;
-    exchange_json(exchange, &json);
-    json_bool(&json, "profiling", false);
-    json_open(&json, "pages", '[');
-    for (size_t i = 0; i < sizeof debug_pages / sizeof debug_pages[0]; i++) {
-        json_open(&json, NULL, '{');
-        json_str(&json, "path", debug_pages[i][0]);
-        json_str(&json, "help", debug_pages[i][1]);
-        json_close(&json);
-    }
-    json_close(&json);
-    return views_end_json(exchange, &json);
-}
-
-static int debug_view(srun_admin_exchange *exchange, srun_err *err)
-{
-    (void)err;
-    if (exchange->rest[0] != '\0')
-        return exchange_refuse(exchange, 404,
-                               "profiling is not built into this version; /debug/ says what is");
-    if (exchange_wants_json(exchange))
-        return debug_json(exchange);
-    auto_columns struct columns table = {0};
-    columns_heads(&table, "PATH|WHAT");
-    for (size_t i = 0; i < sizeof debug_pages / sizeof debug_pages[0]; i++) {
-        columns_add(&table, debug_pages[i][0]);
-        columns_add(&table, debug_pages[i][1]);
-    }
-    columns_write(&table, &exchange->out);
-    buf_text(&exchange->out, "\nProfiling is not built into this version.\n");
-    return 0;
-}
-
 /* --- the routes ------------------------------------------------------------------------------ */
 
 const struct admin_route table_routes[] = {
@@ -141,8 +97,6 @@ const struct admin_route table_routes[] = {
     {"GET", "/build", ADMIN_READ, build_view, "versions, build id", false},
     {"GET", "/generations", ADMIN_READ, generations_view, "the processes of an upgrade", false},
     {"GET", "/threads", ADMIN_READ, threads_view, "name, state and CPU time", false},
-    {"GET", "/debug", ADMIN_READ, debug_view, NULL, false},
-    {"GET", "/debug/", ADMIN_READ, debug_view, "what there is for finding faults", false},
     {"GET", "/help", ADMIN_READ, help_view, "this", false},
     {0},
 };

@@ -138,7 +138,7 @@ static bool copy_options(struct late *late, const struct transport_options *opti
 int late_open(const struct transport_options *options, const char *plugin, struct transport **out,
               srun_err *err)
 {
-    int rc = plugin_find(plugin, err);
+    int rc = plugin_check(plugin, err);
     if (rc < 0)
         return rc;
     __attribute__((cleanup(auto_late_cleanup))) struct late *late = calloc(1, sizeof *late);

@@ -6,7 +6,7 @@
 #include "telemetry/otlp.h"
 
 #include "base/ensure.h"
-#include "telemetry/wire.h"
+#include "base/wire.h"
 
 #include <stdio.h>
 #include <string.h>

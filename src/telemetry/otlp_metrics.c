@@ -2,8 +2,8 @@
  *
  * Metrics, their points and exemplars, as OTLP has them. Any thread.
  */
+#include "base/wire.h"
 #include "telemetry/otlp.h"
-#include "telemetry/wire.h"
 
 enum { DELTA = 1, CUMULATIVE = 2 }; /* AggregationTemporality */
 

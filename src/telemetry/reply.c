@@ -7,7 +7,7 @@
 
 #include "base/duration.h"
 #include "base/text.h"
-#include "telemetry/wire.h"
+#include "base/wire.h"
 
 #include <string.h>
 

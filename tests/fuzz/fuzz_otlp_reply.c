@@ -5,11 +5,11 @@
  */
 #include "base/ensure.h"
 #include "base/text.h"
+#include "base/wire.h"
 #include "fuzz.h"
 #include "telemetry/header.h"
 #include "telemetry/reply.h"
 #include "telemetry/retry.h"
-#include "telemetry/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

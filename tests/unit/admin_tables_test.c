@@ -267,24 +267,14 @@ START_TEST(threads_have_names_and_states)
     }
 END_TEST
 
-START_TEST(debug_says_that_profiling_is_not_there)
-    {
-        struct scene scene;
-        scene_open(&scene, NULL);
-        assert_has(page(&scene, "/debug/"), "Profiling is not built into this version.\n");
-        (void)page(&scene, "/debug/pprof/heap");
-        ck_assert_uint_eq(scene.asking.exchange.status, 404);
-        scene_close(&scene);
-    }
-END_TEST
-
 /* --- everything at once ---------------------------------------------------------------------- */
 
 START_TEST(status_has_all_parts)
     {
         static const char *const parts[] = {
             "\"name\":\"shop\\\"<x>\",\"version\":\"1.4\"",
-            "\"right\":\"write\",\"log_level\":\"info\",\"log_level_reverts_in_ms\":-1",
+            "\"right\":\"write\",\"profiling\":false,\"log_level\":\"info\",\"log_level_reverts_in_"
+            "ms\":-1",
             "\"services\":[{\"name\":\"db\"",
             "\"depends\":[\"db\"]",
             "\"history\":[]",
@@ -487,7 +477,7 @@ int main(void)
                    health_history_says_that_health_is_off, settings_say_where_they_come_from,
                    flags_say_whether_they_were_given, the_timeline_leaves_the_admin_port_out,
                    build_and_generations_name_this_process, threads_have_names_and_states,
-                   debug_says_that_profiling_is_not_there, status_has_all_parts,
+                   status_has_all_parts,
                    status_says_what_the_asker_may_do, metrics_are_prometheus_text,
                    a_scrape_that_does_not_get_its_turn_is_an_error, metrics_are_read_back,
                    probes_follow_the_life_of_the_program);

@@ -5,9 +5,9 @@
 #include "telemetry/otlp.h"
 
 #include "base/ensure.h"
+#include "base/wire.h"
 #include "harness.h"
 #include "otlp_vectors.h"
-#include "telemetry/wire.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -277,7 +277,7 @@ function search(id) {
 
 function profiles(s) {
   const line = 'go tool pprof ' + new URL('debug/pprof/profile', location).href
-  show('b-profiles', s.profiling ? h('p.row', code(line), button('copy', line, 'Copy')) : hint('This version takes no profiles. perf top -p ' + s.pid + ' looks in from outside.'))
+  show('b-profiles', s.profiling ? [h('p.row', code(line), button('copy', line, 'Copy')), h('p.row', ['profile', 'threads', 'heap'].map(k => h('a', {href: 'debug/pprof/' + k + '?seconds=5&format=flame'}, k)))] : hint('There are no profiles here.'))
 }
 
 const titles = {services: 'Services', charts: 'Charts', timeline: 'Timeline', control: 'Control', upgrades: 'Upgrades', metrics: 'Metrics', threads: 'Threads', config: 'Configuration', flags: 'Flags', profiles: 'Profiles'}

@@ -5,8 +5,8 @@
  * receiver refuse the whole message, so each bad byte becomes U+FFFD. Out of memory is remembered
  * by the buf. The reader never goes past its end. PURE.
  */
-#ifndef TELEMETRY_WIRE_H
-#define TELEMETRY_WIRE_H
+#ifndef BASE_WIRE_H
+#define BASE_WIRE_H
 
 #include "base/buf.h"
 

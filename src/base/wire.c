@@ -2,7 +2,7 @@
  *
  * Varints, fixed numbers and lengths, little-endian on every machine. Any thread.
  */
-#include "telemetry/wire.h"
+#include "base/wire.h"
 
 #include "base/text.h"
 

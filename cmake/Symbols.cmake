@@ -1,0 +1,18 @@
+# The plugin that reads debug information for profiles: src/profile/names.c loads it.
+pkg_check_modules(DW IMPORTED_TARGET libdw)
+if(NOT DW_FOUND)
+    message(STATUS "libdw not found: profiles have functions, but no lines")
+    return()
+endif()
+file(GLOB symbols_sources CONFIGURE_DEPENDS plugins/symbols/*.c)
+add_library(srun_symbols MODULE ${symbols_sources})
+target_include_directories(srun_symbols PRIVATE include src)
+target_compile_definitions(srun_symbols PRIVATE _GNU_SOURCE)
+target_link_libraries(srun_symbols PRIVATE srun_options PkgConfig::DW)
+set_target_properties(srun_symbols PROPERTIES PREFIX "" OUTPUT_NAME libsrun-symbols SUFFIX .so.0
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/srun)
+target_link_options(srun_symbols PRIVATE LINKER:-soname,libsrun-symbols.so.0)
+if(NOT SRUN_SANITIZE)
+    target_link_options(srun_symbols PRIVATE LINKER:-z,defs)
+endif()
+install(TARGETS srun_symbols LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/srun)

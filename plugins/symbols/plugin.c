@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Functions, inlined ones too, and lines, by elfutils' libdw. Not by its libdwfl, which would ask
+ * the servers in DEBUGINFOD_URLS: a daemon does not connect to anybody because it is profiled.
+ */
+#include "find.h"
+
+#include "profile/naming.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <srun/version.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A unit of compilation has code in these places. */
+struct range {
+    Dwarf_Addr start, end;
+    Dwarf_Off unit;
+};
+
+struct module {
+    int debug_fd; /* -1: the module's own file has it all */
+    Elf *elf;
+    Dwarf *dwarf;
+    struct range *ranges; /* by start */
+    size_t count, capacity;
+};
+
+/* --- units ----------------------------------------------------------------------------------- */
+
+static bool add_range(struct module *module, struct range range)
+{
+    if (module->count == module->capacity) {
+        size_t capacity = module->capacity > 0 ? module->capacity * 2 : 256;
+        void *grown = realloc(module->ranges, capacity * sizeof range);
+        if (grown == NULL)
+            return false;
+        module->ranges = grown;
+        module->capacity = capacity;
+    }
+    module->ranges[module->count++] = range;
+    return true;
+}
+
+static bool add_unit(struct module *module, Dwarf_Die *unit)
+{
+    Dwarf_Addr base, start, end;
+    ptrdiff_t at = 0;
+    while ((at = dwarf_ranges(unit, at, &base, &start, &end)) > 0)
+        if (end > start && start > 0 &&
+            !add_range(module, (struct range){start, end, dwarf_dieoffset(unit)}))
+            return false;
+    return true;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct range *left = a, *right = b;
+    return left->start < right->start ? -1 : left->start > right->start;
+}
+
+static bool read_units(struct module *module)
+{
+    Dwarf_Off at = 0, next;
+    size_t head;
+    while (dwarf_nextcu(module->dwarf, at, &next, &head, NULL, NULL, NULL) == 0) {
+        Dwarf_Die unit;
+        if (dwarf_offdie(module->dwarf, at + head, &unit) != NULL && !add_unit(module, &unit))
+            return false;
+        at = next;
+    }
+    if (module->count > 0)
+        qsort(module->ranges, module->count, sizeof module->ranges[0], by_start);
+    return module->count > 0;
+}
+
+static const struct range *find_range(const struct module *module, Dwarf_Addr address)
+{
+    size_t low = 0, high = module->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (module->ranges[middle].start <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && address < module->ranges[low - 1].end ? &module->ranges[low - 1] : NULL;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static void close_module(void *handle)
+{
+    struct module *module = handle;
+    if (module->dwarf != NULL)
+        (void)dwarf_end(module->dwarf);
+    if (module->elf != NULL)
+        (void)elf_end(module->elf);
+    if (module->debug_fd >= 0)
+        (void)close(module->debug_fd);
+    free(module->ranges);
+    free(module);
+}
+
+/* dwarf_begin_elf is content with less than .debug_info. */
+static bool open_dwarf(struct module *module, int fd)
+{
+    module->elf = elf_begin(fd, ELF_C_READ, NULL);
+    module->dwarf = dwarf_begin_elf(module->elf, DWARF_C_READ, NULL);
+    if (module->dwarf != NULL && read_units(module))
+        return true;
+    if (module->dwarf != NULL)
+        (void)dwarf_end(module->dwarf);
+    if (module->elf != NULL)
+        (void)elf_end(module->elf);
+    module->dwarf = NULL;
+    module->elf = NULL;
+    return false;
+}
+
+static void *open_module(const struct naming_file *file)
+{
+    struct module *module = calloc(1, sizeof *module);
+    if (module == NULL || elf_version(EV_CURRENT) == EV_NONE) {
+        free(module);
+        return NULL;
+    }
+    module->debug_fd = -1;
+    if (open_dwarf(module, file->fd))
+        return module;
+    module->debug_fd = find_debug_file(file);
+    if (module->debug_fd >= 0) /* its symbols are worth having also without the rest */
+        (void)open_dwarf(module, module->debug_fd);
+    if (module->debug_fd >= 0)
+        return module;
+    close_module(module);
+    return NULL;
+}
+
+static int debug_fd_of(void *handle)
+{
+    return ((struct module *)handle)->debug_fd;
+}
+
+/* --- finding --------------------------------------------------------------------------------- */
+
+static const char *text_of(Dwarf_Die *die, unsigned name)
+{
+    Dwarf_Attribute attribute;
+    return dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
+}
+
+static int number_of(Dwarf_Die *die, unsigned name)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Word value = 0;
+    if (dwarf_formudata(dwarf_attr_integrate(die, name, &attribute), &value) != 0 ||
+        value > INT32_MAX)
+        return 0;
+    return (int)value;
+}
+
+/* Of C++ and Rust the name that the linker knows, which all tools can make readable; in C another
+ * one there is what a header has renamed it to. */
+static const char *function_name(Dwarf_Die *die)
+{
+    const char *name = text_of(die, DW_AT_linkage_name);
+    bool coded = name != NULL && (strncmp(name, "_Z", 2) == 0 || strncmp(name, "_R", 2) == 0);
+    return coded ? name : text_of(die, DW_AT_name);
+}
+
+static bool is_function(Dwarf_Die *die)
+{
+    int tag = dwarf_tag(die);
+    return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+}
+
+struct place {
+    const char *file;
+    int line;
+};
+
+static struct place place_of(Dwarf_Die *unit, Dwarf_Addr address)
+{
+    struct place place = {0};
+    Dwarf_Line *line = dwarf_getsrc_die(unit, address);
+    if (line != NULL && dwarf_lineno(line, &place.line) == 0)
+        place.file = dwarf_linesrc(line, NULL, NULL);
+    return place;
+}
+
+/* Where an inlined function was called. */
+static struct place call_of(Dwarf_Die *unit, Dwarf_Die *inlined)
+{
+    struct place place = {.line = number_of(inlined, DW_AT_call_line)};
+    Dwarf_Files *files;
+    size_t count;
+    int number = number_of(inlined, DW_AT_call_file);
+    if (dwarf_getsrcfiles(unit, &files, &count) == 0 && (size_t)number < count)
+        place.file = dwarf_filesrc(files, (size_t)number, NULL, NULL);
+    return place;
+}
+
+/* From the innermost scope outwards, up to the function that has code of its own. */
+static size_t walk(Dwarf_Die *unit, Dwarf_Die *scopes, int count, struct place place,
+                   struct name *out, size_t max)
+{
+    size_t found = 0;
+    for (int i = 0; i < count && found < max; i++) {
+        if (!is_function(&scopes[i]))
+            continue;
+        const char *name = function_name(&scopes[i]);
+        out[found++] = (struct name){.function = name != NULL ? name : "?",
+                                     .file = place.file,
+                                     .line = place.line,
+                                     .start_line = number_of(&scopes[i], DW_AT_decl_line)};
+        if (dwarf_tag(&scopes[i]) == DW_TAG_subprogram)
+            break;
+        place = call_of(unit, &scopes[i]);
+    }
+    return found;
+}
+
+static size_t find_names(void *handle, uint64_t address, struct name *out, size_t max)
+{
+    struct module *module = handle;
+    const struct range *range = find_range(module, address);
+    Dwarf_Die unit, innermost, *scopes = NULL;
+    if (range == NULL || dwarf_offdie(module->dwarf, range->unit, &unit) == NULL)
+        return 0;
+    int count = dwarf_getscopes(&unit, address, &scopes);
+    if (count <= 0)
+        return 0;
+    innermost =
+        scopes[0]; /* what comes behind it is where it was written, not where it was called */
+    free(scopes);
+    scopes = NULL;
+    count = dwarf_getscopes_die(&innermost, &scopes);
+    size_t found = walk(&unit, scopes, count, place_of(&unit, address), out, max);
+    free(scopes);
+    return found;
+}
+
+__attribute__((visibility("default"))) extern const struct naming_plugin srun_symbols_plugin;
+
+const struct naming_plugin srun_symbols_plugin = {
+    .size = sizeof srun_symbols_plugin,
+    .version = SRUN_VERSION_TEXT,
+    .open = open_module,
+    .debug_fd = debug_fd_of,
+    .find = find_names,
+    .close = close_module,
+};

@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: MIT
+"""Profiles of a real program that knows where its processor time went (programs/profiled). Shares are
+compared with what the program has measured itself, so that a busy machine does not matter."""
+import concurrent.futures
+import contextlib
+import glob
+import http.server
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree
+
+sys.dont_write_bytecode = True
+from admin import AdminServer  # noqa: E402
+from endure import eventually, full  # noqa: E402
+from pprof import Profile  # noqa: E402
+from support import BUILD_DIR, SANITIZE, Suite, ask, check, connect, equal  # noqa: E402
+
+suite = Suite("profile")
+PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "profiled")
+HELD_BACK = "thread" in SANITIZE  # its signals wait until it suits the sanitizer
+SECONDS = full(3, 10)
+
+
+def served(folder, plan, program=PROGRAM, env=None):
+    return AdminServer([program], folder, {"PROFILED": plan, **(env or {})})
+
+
+def get(server, path, limit=120):
+    """A body with status 200, however long it takes."""
+    with contextlib.closing(connect(server.admin, limit)) as connection:
+        response = ask(connection, "GET", path)
+    equal(response.status, 200, f"{path}: {response.body[:200]}")
+    return response.body
+
+
+def profile(server, seconds=SECONDS, hz=250, path="profile"):
+    found = Profile(get(server, f"/debug/pprof/{path}?seconds={seconds}&hz={hz}"))
+    found.check()
+    return found
+
+
+def truth(server):
+    return json.loads(get(server, "/truth"))
+
+
+def near(part, wanted, points, what):
+    check(abs(part - wanted) <= points, f"{what}: {part:.1f} %, and in truth {wanted:.1f} %")
+
+
+def same_share(part, wanted, found, what):
+    """Within 3 points; or, while there are too few samples for that, what chance may do: four times the
+    deviation of as many samples as the kernel's clock (250 Hz) can have taken."""
+    samples = max(1, min(found.total(0), found.total() / 4e6))
+    chance = 4 * math.sqrt(max(wanted, 5) * (100 - wanted) / samples)
+    near(part, wanted, max(3, chance), what)
+
+
+def check_sum(found, percent, what):
+    """How much of the processor time was sampled, which the profile says itself. A few periods at its
+    ends are a matter of chance."""
+    sampled, spent = map(float, re.match(r"([\d.]+)s of ([\d.]+)s", found.comments[0]).groups())
+    check(abs(sampled - spent) <= max(spent * percent / 100, 0.1),
+          f"{what}: sampled {sampled} s of {spent} s")
+
+
+def test(function):
+    """A test of what is refused under the thread sanitizer."""
+    return function if HELD_BACK else suite.test(function)
+
+
+# --- processor time
+
+
+@test
+def the_two_hottest_functions_have_their_share(folder):
+    with served(folder, "spin") as server:
+        before = truth(server)["functions"]
+        found = profile(server)
+        after = truth(server)["functions"]
+        spent = {name: after[name] - before[name] for name in after}
+        flat = found.by_function()
+        for name, ns in spent.items():
+            same_share(100 * flat[name] / sum(flat[one] for one in spent),
+                       100 * ns / sum(spent.values()), found, name)
+        equal(found.types, [("samples", "count"), ("cpu", "nanoseconds")])
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def each_thread_has_its_share_and_all_have_their_sum(folder):
+    with served(folder, "shares") as server:
+        before = truth(server)
+        found = profile(server, full(4, 10))
+        after = truth(server)
+        spent = {name: after["threads"][name]["cpu"] - before["threads"][name]["cpu"]
+                 for name in after["threads"]}
+        seen = found.by_thread()
+        for name, ns in spent.items():
+            same_share(100 * seen[name] / sum(seen[one] for one in spent),
+                       100 * ns / sum(spent.values()), found, name)
+        check_sum(found, full(8, 3), "the sum")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def stacks_reach_the_start_of_the_thread_without_frame_pointers(folder):
+    with served(folder, "libc") as server:
+        found = profile(server)
+        whole = deep = 0
+        for ids, values, labels in found.samples:
+            if labels["thread"] == "libc":
+                whole += values[0]
+                deep += values[0] if "work" in found.stack(ids) else 0
+        check(whole > 50, f"{whole} samples")
+        check(deep >= 0.95 * whole, f"{deep} of {whole} samples have the function of the thread")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def code_that_lies_about_its_frame_does_no_harm(folder):
+    with served(folder, "liar") as server:
+        found = profile(server)
+        check(found.by_function()["lying"] > 0.8 * found.total(), str(found.by_function()))
+        get(server, "/debug/pprof/goroutine?debug=2")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def threads_that_begin_and_end_are_seen(folder):
+    with served(folder, "born") as server:
+        found = profile(server)
+        check(found.by_thread()["born"] > 0.4 * found.total(), str(found.by_thread()))
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def profiles_that_overlap_do_not_disturb_each_other(folder):
+    with served(folder, "spin") as server, \
+            concurrent.futures.ThreadPoolExecutor(3) as clients:
+        asked = [clients.submit(profile, server, seconds, hz)
+                 for seconds, hz in ((1, 100), (2, 250), (3, 100))]
+        found = [one.result() for one in asked]
+        for one, seconds in zip(found, (1, 2, 3)):
+            check(one.duration >= 0.95e9 * seconds, f"{one.duration} ns")
+            check_sum(one, 12, f"within {seconds} s")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def libraries_come_and_go_meanwhile(folder):
+    """dlopen, dlclose and dl_iterate_phdr without a pause: where other unwinders hang."""
+    with served(folder, "loader spin") as server:
+        end = time.monotonic() + full(3, 120)
+        before = truth(server)["threads"]
+        while time.monotonic() < end:
+            with concurrent.futures.ThreadPoolExecutor(2) as clients:
+                asked = [clients.submit(profile, server, 1, hz) for hz in (250, 1000)]
+                for one in asked:
+                    one.result()
+            get(server, "/debug/pprof/goroutine?debug=2")
+            after = truth(server)["threads"]
+            for name in after:
+                check(after[name]["turns"] > before[name]["turns"], f"{name} hangs")
+            before = after
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def an_upgrade_meanwhile_ends_well(folder):
+    with served(folder, "spin") as server:
+        with concurrent.futures.ThreadPoolExecutor(1) as clients:
+            old = server.admin
+            asked = clients.submit(profile, server, 60, 250)
+            eventually(lambda: has_handler(server.pid), "SIGPROF is taken")
+            server.upgrade()
+            found = asked.result()  # it ends early, with what there was
+            check(found.duration < 60e9, f"{found.duration} ns")
+            equal(server.admin, old, "address")
+        check(profile(server, 1).by_function()["spin_long"] > 0, "the new process")
+        equal(server.stop(), 0, "exit code")
+
+
+def has_handler(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M)[1], 16)
+    return bool(caught & 1 << (signal.SIGPROF - 1))
+
+
+@test
+def nothing_is_left_when_nobody_profiles(folder):
+    with served(folder, "spin") as server:
+        truth(server)
+        check(not has_handler(server.pid), "before: SIGPROF is taken")
+        with open(f"/proc/{server.pid}/timers", encoding="ascii") as file:
+            equal(file.read(), "", "timers before")
+        profile(server, 0.1)
+        check(not has_handler(server.pid), "after: SIGPROF is taken")
+        with open(f"/proc/{server.pid}/timers", encoding="ascii") as file:
+            equal(file.read(), "", "timers after")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def a_program_that_uses_the_signal_itself_is_left_alone(folder):
+    with served(folder, "handler") as server:
+        for path in ("profile?seconds=1", "goroutine"):
+            response = server.get(f"/debug/pprof/{path}")
+            if HELD_BACK:
+                equal(response.status, 501, path)
+            else:
+                equal(response.status, 409, path)
+                check(b"SIGPROF is taken" in response.body, str(response.body))
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def a_stop_does_not_wait_for_a_profile(folder):
+    with served(folder, "spin") as server:
+        with concurrent.futures.ThreadPoolExecutor(1) as clients:
+            asked = clients.submit(profile, server, 300)
+            eventually(lambda: has_handler(server.pid), "SIGPROF is taken")
+            equal(server.stop(), 0, "exit code")
+            check(asked.result().duration < 100e9, "it did not end early")
+
+
+# --- names
+
+
+@test
+def names_survive_that_the_file_is_replaced(folder):
+    program = os.path.join(folder, "profiled")
+    shutil.copy(PROGRAM, program)
+    with served(folder, "spin", program) as server:
+        fresh = os.path.join(folder, "fresh")
+        shutil.copy("/bin/true", fresh)
+        os.rename(fresh, program)
+        check(profile(server, 1).by_function()["spin_long"] > 0, "static functions have no names")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def a_stripped_program_has_its_build_id(folder):
+    program = os.path.join(folder, "profiled")
+    subprocess.run(["strip", "-o", program, PROGRAM], check=True)
+    notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True)
+    wanted = re.search(r"Build ID: (\w+)", notes.stdout)
+    with served(folder, "spin", program) as server:
+        found = profile(server, 1)
+        check("[profiled]" in found.by_function(), str(found.by_function()))
+        equal(list(found.build_ids())[0], program, "the first mapping")
+        if wanted is not None:
+            equal(found.build_ids()[program], wanted[1], "build id")
+        equal(server.stop(), 0, "exit code")
+
+
+PLUGIN = os.path.exists(os.path.join(BUILD_DIR, "srun", "libsrun-symbols.so.0"))
+
+
+@test
+def lines_and_inlined_functions_are_named_by_the_plugin(folder):
+    check(PLUGIN, "the plugin was not built: libdw-dev is missing")
+    with served(folder, "spin") as server:
+        found = profile(server, 1)
+        places = {name: place for number in found.locations
+                  for name, place in zip(found.names(number), found.places(number))}
+        source = re.escape(os.path.join("programs", "profiled", "main.c"))
+        for name in ("spin_long", "turn_spin", "work"):
+            check(re.search(source + r":[1-9]\d*$", places[name]), f"{name}: {places[name]}")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def debug_information_is_found_beside_the_program_and_nobody_is_asked(folder):
+    program = os.path.join(folder, "profiled")
+    debug = os.path.join(folder, ".debug", "profiled.debug")
+    os.mkdir(os.path.dirname(debug))
+    subprocess.run(["objcopy", "--only-keep-debug", PROGRAM, debug], check=True)
+    subprocess.run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", PROGRAM, program],
+                   check=True)
+    asked = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}/"
+        with served(folder, "spin libc", program, {"DEBUGINFOD_URLS": url}) as server:
+            found = profile(server, 1)
+            check(found.by_function()["spin_long"] > 0, str(found.by_function()))
+            equal(server.stop(), 0, "exit code")
+        listener.shutdown()
+    equal(asked, [], "requests for debug information")
+
+
+# --- threads
+
+
+@test
+def a_thousand_threads_say_what_they_do(folder):
+    threads = 200 if SANITIZE else 1000
+    with served(folder, f"idle={threads}") as server:
+        each = get(server, "/debug/pprof/goroutine?debug=2").decode()
+        equal(len(re.findall(r'^thread \d+ "idle" \[sleeping\]:\npause', each, re.M)),
+              threads * 9 // 10, "threads that answered")
+        equal(len(re.findall(r'^thread \d+ "deaf" \[sleeping\]:\nno stack: it blocks SIGPROF', each,
+                             re.M)), threads // 10, "threads that block the signal")
+        grouped = get(server, "/debug/pprof/threads?debug=1").decode()
+        check(f"\n{threads * 9 // 10} @ 0x" in grouped, grouped[:500])
+        found = Profile(get(server, "/debug/pprof/goroutine"))
+        found.check()
+        equal(found.by_function()["pause"], threads * 9 // 10, "in profile.proto")
+        equal(found.by_function()["(no stack)"], threads // 10, "those without a stack")
+        os.kill(server.pid, signal.SIGKILL)  # nobody joins so many threads
+        server.wait()
+
+
+# --- memory
+
+
+JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+
+
+def with_jemalloc(folder, conf):
+    check(os.path.exists(JEMALLOC), "libjemalloc2 is not installed")
+    return served(folder, "keep=64", env={"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": conf})
+
+
+def memory_is_counted_by_jemalloc(folder):
+    with with_jemalloc(folder, "prof:true,lg_prof_sample:12") as server:
+        found = Profile(get(server, "/debug/pprof/heap"))
+        found.check()
+        equal(found.types[2:], [("inuse_objects", "count"), ("inuse_space", "bytes")])
+        near(100 * found.by_function()["keep"] / (64 << 20), 100, 10, "bytes in use")
+        for name, part in (("keep_much", 75), ("keep_little", 25)):
+            of_it = sum(values[3] for ids, values, _ in found.samples if name in found.stack(ids))
+            near(100 * of_it / (64 << 20), part, 8, name)
+        equal(server.stop(), 0, "exit code")
+
+
+def jemalloc_without_samples_says_how_to_get_them(folder):
+    with with_jemalloc(folder, "prof:false") as server:
+        found = Profile(get(server, "/debug/pprof/allocs"))
+        equal(found.comments, ["jemalloc takes no samples: start with MALLOC_CONF=prof:true"])
+        equal(server.stop(), 0, "exit code")
+
+
+if not SANITIZE:  # which brings an allocator of its own
+    suite.test(memory_is_counted_by_jemalloc)
+    suite.test(jemalloc_without_samples_says_how_to_get_them)
+
+
+# --- what is always there
+
+
+@suite.test
+def what_cannot_be_had_is_empty_and_says_why(folder):
+    with served(folder, "") as server:
+        for name in ("heap", "allocs", "mutex", "block", "threadcreate"):
+            for path in (f"/debug/pprof/{name}", f"/debug/{name}"):
+                found = Profile(get(server, path))
+                found.check()
+                equal(found.samples, [], path)
+                check(found.comments, f"{path} does not say why")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def the_command_line_is_shown_without_secrets(folder):
+    argv = [PROGRAM, "--db.password=hunter2", "--api-key", "hunter2"]
+    with AdminServer(argv, folder) as server:
+        equal(get(server, "/debug/pprof/cmdline").decode().split("\0"),
+              [PROGRAM, "--db.password=***", "--api-key", "***"])
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def the_trace_has_a_bar_for_each_state(folder):
+    with served(folder, "") as server:
+        events = json.loads(get(server, "/debug/pprof/trace"))["traceEvents"]
+        names = [event["args"]["name"] for event in events if event["ph"] == "M"]
+        check("load" in names, str(names))
+        check(any(event["name"] == "RUNNING" for event in events), str(events))
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def names_are_told_by_post_without_the_right_to_write(folder):
+    with served(folder, "spin") as server:
+        found = profile(server, 0.5)
+        address = next(location.number(3) for number, location in found.locations.items()
+                       if found.names(number) == ["spin_long"])
+        with contextlib.closing(connect(server.admin)) as connection:
+            response = ask(connection, "POST", "/debug/pprof/symbol", f"{address:#x}+0x1")
+        equal(response.status, 200, "status")
+        equal(response.body.decode(), f"num_symbols: 1\n{address:#x} spin_long\n", "names")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def a_collector_may_ask_for_all_at_once(folder):
+    """As Parca does by default, every ten seconds there."""
+    paths = ("allocs", "block", "goroutine", "mutex", "profile?seconds=1")
+    with served(folder, "spin") as server, \
+            concurrent.futures.ThreadPoolExecutor(len(paths)) as clients:
+        grown = []
+        for _ in range(full(3, 60)):
+            for body in clients.map(lambda path: get(server, "/debug/pprof/" + path), paths):
+                Profile(body).check()
+            with open(f"/proc/{server.pid}/statm", encoding="ascii") as file:
+                grown.append(int(file.read().split()[1]) * 4096)
+        third = len(grown) // 3  # debug information takes 15 MB, which the allocator gives back or keeps
+        middle, last = sorted(grown[third:2 * third]), sorted(grown[2 * third:])
+        check(third < 20 or last[third // 2] - middle[third // 2] <= 16 << 20, f"it grows: {grown}")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def a_flame_graph_is_a_picture_without_scripts(folder):
+    with served(folder, "spin") as server:
+        response = server.get("/debug/pprof/profile?seconds=0.5&format=flame")
+        equal(response.headers["Content-Type"], "image/svg+xml")
+        picture = xml.etree.ElementTree.fromstring(response.body)
+        titles = [title.text.rpartition(" ")[0] for title in picture.iter() if title.tag.endswith("title")]
+        check("all" in titles and "spin_long" in titles, str(titles))
+        check(not any(word in response.body for word in (b"<script", b"style=", b"href")), "active")
+        equal(server.stop(), 0, "exit code")
+
+
+# --- go tool pprof
+
+
+def go_tool(folder, *arguments):
+    """Debian's, which is there as a program; another Go would compile it first."""
+    built = sorted(glob.glob("/usr/lib/go-*/pkg/tool/*/pprof"))
+    command = built[-1:] or ["go", "tool", "pprof"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=600,
+                          check=False, env={**os.environ, "PPROF_TMPDIR": folder})
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    return done.stdout
+
+
+@test
+def go_tool_pprof_finds_all_by_itself(folder):
+    if shutil.which("go") is None:
+        check("SRUN_ALL_PEERS" not in os.environ, "there is no go")
+        return
+    with served(folder, "spin") as server:
+        top = go_tool(folder, "-top", "-seconds", "2", f"http://{server.admin}")
+        found = re.findall(r"([\d.]+)%\s+[\d.]+%\s+\S+\s+[\d.]+%\s+(spin_\w+)", top)
+        equal([name for _, name in found], ["spin_long", "spin_short"], top)
+        for name in ("heap", "allocs", "mutex", "block", "threadcreate", "goroutine", "threads"):
+            go_tool(folder, "-top", f"http://{server.admin}/debug/pprof/{name}")
+        text = os.path.join(folder, "threads.txt")
+        with open(text, "wb") as file:
+            file.write(get(server, "/debug/pprof/goroutine?debug=1"))
+        check("Type: threads" in go_tool(folder, "-top", text), "debug=1")
+        equal(server.stop(), 0, "exit code")
+
+
+suite.main(at_once=1 if SANITIZE else 2)

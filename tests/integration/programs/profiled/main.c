@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A program to be profiled, which knows the truth: GET /truth tells how much processor time each of
+ * its threads and functions has taken. PROFILED says what it does, words with blanks between:
+ *
+ *     shares      four threads that take 50, 25, 15 and 10 parts of the work
+ *     spin        one thread in two functions, three to one
+ *     libc        one thread in functions of the C library, which has no frame pointers
+ *     liar        one thread in code whose call frame information is wrong
+ *     born        threads of a few ms each
+ *     loader      threads that load and unload a library, and walk through what is loaded
+ *     idle=N      N threads that wait; each tenth blocks all signals
+ *     handler     takes SIGPROF for itself
+ *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
+ *
+ * It is compiled with -O2 and without frame pointers, as packages are.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <srun/admin.h>
+#include <srun/srun.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noinline, noclone))
+#endif
+#define WORKERS_MAX 16
+
+struct worker {
+    const char *name;
+    void (*turn)(struct worker *worker);
+    unsigned share;
+    _Atomic int64_t cpu_ns;
+    _Atomic uint64_t turns;
+    pthread_t thread;
+};
+
+static struct worker workers[WORKERS_MAX];
+static unsigned worker_count;
+static atomic_bool stopping;
+static _Atomic int64_t spin_long_ns, spin_short_ns;
+static _Atomic uint64_t born;
+static volatile uint64_t sink;
+
+static int64_t cpu_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* --- work ------------------------------------------------------------------------------------ */
+
+static NOINLINE void spin_long(uint64_t rounds)
+{
+    for (uint64_t i = 0; i < rounds * 3; i++)
+        sink = sink * 31 + i;
+}
+
+static NOINLINE void spin_short(uint64_t rounds)
+{
+    for (uint64_t i = 0; i < rounds; i++)
+        sink = sink * 31 + i;
+}
+
+static void turn_spin(struct worker *worker)
+{
+    (void)worker;
+    int64_t start = cpu_now();
+    spin_long(300000);
+    int64_t middle = cpu_now();
+    spin_short(300000);
+    atomic_fetch_add(&spin_long_ns, middle - start);
+    atomic_fetch_add(&spin_short_ns, cpu_now() - middle);
+}
+
+/* Its share of processor time, then a pause, so that all of them fit into one processor. */
+static NOINLINE void turn_shares(struct worker *worker)
+{
+    int64_t until = cpu_now() + worker->share * INT64_C(20000);
+    while (cpu_now() < until)
+        spin_short(2000);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static NOINLINE void turn_libc(struct worker *worker)
+{
+    static char texts[512][32];
+    static const char *sorted[512];
+    (void)worker;
+    for (unsigned i = 0; i < 512; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "%08x-%g", i * 2654435761u, (double)i * 1.1);
+        sorted[i] = texts[i];
+    }
+    qsort(sorted, 512, sizeof sorted[0], compare);
+    sink += (uint64_t)sorted[0][0];
+}
+
+#ifdef __x86_64__
+/* Says that its frame is elsewhere, where it has put addresses that lead nowhere. */
+__asm__(".text\n"
+        ".type lying, @function\n"
+        "lying:\n"
+        ".cfi_startproc\n"
+        "subq $64, %rsp\n"
+        ".cfi_def_cfa_offset 40\n" /* it is 72 */
+        "movabsq $0xdead000, %rax\n"
+        "movq %rax, 24(%rsp)\n"
+        "movq %rax, 32(%rsp)\n"
+        "pushq %rbp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        "movabsq $0x123456789abc0, %rbp\n"
+        "movq $200000, %rax\n"
+        "1: subq $1, %rax\n"
+        "jnz 1b\n"
+        "popq %rbp\n"
+        ".cfi_adjust_cfa_offset -8\n"
+        "addq $64, %rsp\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size lying, .-lying\n");
+void lying(void);
+#else
+static void lying(void)
+{
+    spin_short(200000);
+}
+#endif
+
+static NOINLINE void turn_liar(struct worker *worker)
+{
+    (void)worker;
+    lying();
+}
+
+static void *short_life(void *arg)
+{
+    (void)pthread_setname_np(pthread_self(), "born");
+    int64_t until = cpu_now() + 150 * INT64_C(1000000);
+    while (cpu_now() < until)
+        spin_short(2000);
+    atomic_fetch_add(&born, 1);
+    return arg;
+}
+
+static void turn_born(struct worker *worker)
+{
+    pthread_t thread;
+    (void)worker;
+    if (pthread_create(&thread, NULL, short_life, NULL) == 0)
+        (void)pthread_join(thread, NULL);
+}
+
+static int see_module(struct dl_phdr_info *info, size_t size, void *cookie)
+{
+    (void)size, (void)cookie;
+    sink += info->dlpi_phnum;
+    return 0;
+}
+
+static void turn_loader(struct worker *worker)
+{
+    static const char *const libraries[] = {"libutil.so.1", "libanl.so.1", "libBrokenLocale.so.1"};
+    void *library = dlopen(libraries[worker->share % 3], RTLD_NOW | RTLD_LOCAL);
+    for (int i = 0; i < 20; i++)
+        (void)dl_iterate_phdr(see_module, NULL);
+    spin_short(2000);
+    if (library != NULL)
+        (void)dlclose(library);
+}
+
+static void *work(void *arg)
+{
+    struct worker *worker = arg;
+    (void)pthread_setname_np(pthread_self(), worker->name);
+    while (!atomic_load(&stopping)) {
+        worker->turn(worker);
+        atomic_store(&worker->cpu_ns, cpu_now());
+        atomic_fetch_add(&worker->turns, 1);
+    }
+    return NULL;
+}
+
+static void *idle(void *arg)
+{
+    if (arg != NULL) {
+        sigset_t all;
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+    }
+    (void)pthread_setname_np(pthread_self(), arg != NULL ? "deaf" : "idle");
+    while (!atomic_load(&stopping))
+        (void)pause();
+    return NULL;
+}
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static NOINLINE void keep(size_t size, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        void **piece = malloc(size);
+        static void **last;
+        if (piece == NULL)
+            abort();
+        *piece = last;
+        last = piece;
+    }
+}
+
+static NOINLINE void keep_much(size_t bytes)
+{
+    keep(1024, bytes / 1024);
+    sink++;
+}
+
+static NOINLINE void keep_little(size_t bytes)
+{
+    keep(128, bytes / 128);
+    sink++;
+}
+
+/* --- the program ----------------------------------------------------------------------------- */
+
+static void add(const char *name, void (*turn)(struct worker *), unsigned share)
+{
+    if (worker_count == WORKERS_MAX)
+        abort();
+    workers[worker_count++] = (struct worker){.name = name, .turn = turn, .share = share};
+}
+
+static void on_prof(int signo)
+{
+    (void)signo;
+}
+
+static void make_idle(int count)
+{
+    for (int i = 0; i < count; i++) {
+        pthread_attr_t small;
+        pthread_t thread;
+        (void)pthread_attr_init(&small);
+        (void)pthread_attr_setstacksize(&small, 65536);
+        if (pthread_create(&thread, &small, idle, i % 10 == 0 ? &thread : NULL) != 0)
+            abort();
+        (void)pthread_detach(thread);
+        (void)pthread_attr_destroy(&small);
+    }
+}
+
+static void take_word(const char *word)
+{
+    if (strcmp(word, "shares") == 0) {
+        add("share-50", turn_shares, 50);
+        add("share-25", turn_shares, 25);
+        add("share-15", turn_shares, 15);
+        add("share-10", turn_shares, 10);
+    } else if (strcmp(word, "spin") == 0) {
+        add("spin", turn_spin, 0);
+    } else if (strcmp(word, "libc") == 0) {
+        add("libc", turn_libc, 0);
+    } else if (strcmp(word, "liar") == 0) {
+        add("liar", turn_liar, 0);
+    } else if (strcmp(word, "born") == 0) {
+        add("mother", turn_born, 0);
+    } else if (strcmp(word, "loader") == 0) {
+        add("loader-0", turn_loader, 0);
+        add("loader-1", turn_loader, 1);
+        add("loader-2", turn_loader, 2);
+    } else if (strncmp(word, "idle=", 5) == 0) {
+        make_idle(atoi(word + 5));
+    } else if (strncmp(word, "keep=", 5) == 0) {
+        size_t bytes = (size_t)atoi(word + 5) << 20;
+        keep_much(bytes / 4 * 3);
+        keep_little(bytes / 4);
+    } else if (strcmp(word, "handler") == 0) {
+        (void)signal(SIGPROF, on_prof);
+    }
+}
+
+static int tell_truth(void *user, srun_admin_exchange *exchange, srun_err *err)
+{
+    struct timespec now;
+    (void)user, (void)err;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    srun_admin_type(exchange, "application/json");
+    srun_admin_printf(exchange, "{\"cpu\":%" PRId64 ",\"born\":%" PRIu64 ",\"functions\":",
+                      now.tv_sec * INT64_C(1000000000) + now.tv_nsec, atomic_load(&born));
+    srun_admin_printf(exchange, "{\"spin_long\":%" PRId64 ",\"spin_short\":%" PRId64 "}",
+                      atomic_load(&spin_long_ns), atomic_load(&spin_short_ns));
+    srun_admin_printf(exchange, ",\"threads\":{");
+    for (unsigned i = 0; i < worker_count; i++)
+        srun_admin_printf(exchange, "%s\"%s\":{\"cpu\":%" PRId64 ",\"turns\":%" PRIu64 "}",
+                          i > 0 ? "," : "", workers[i].name, atomic_load(&workers[i].cpu_ns),
+                          atomic_load(&workers[i].turns));
+    srun_admin_printf(exchange, "}}\n");
+    return 0;
+}
+
+static int load_run(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)self;
+    for (unsigned i = 0; i < worker_count; i++)
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+            return srun_fail(err, -EAGAIN, "a thread");
+    srun_ready(ctx);
+    while (srun_sleep_ms(ctx, 60000) == 0)
+        ;
+    atomic_store(&stopping, true);
+    for (unsigned i = 0; i < worker_count; i++)
+        (void)pthread_join(workers[i].thread, NULL);
+    return 0;
+}
+
+static int setup(srun_runner *runner, void *user, srun_err *err)
+{
+    static const struct srun_service_ops load = {.size = sizeof load, .run = load_run};
+    const char *plan = getenv("PROFILED");
+    char *words = strdup(plan != NULL ? plan : ""), *rest = words, *word;
+    (void)user;
+    while (words != NULL && (word = strsep(&rest, " ")) != NULL)
+        take_word(word);
+    free(words);
+    static const char *password, *key; /* to be kept out of what is shown */
+    int rc = srun_flag_string(runner, &password, "db.password", "", "a secret", err);
+    if (rc == 0)
+        rc = srun_flag_string(runner, &key, "api-key", "", "another one", err);
+    if (rc == 0)
+        rc = srun_admin_route(runner, "GET", "/truth", tell_truth, NULL, err);
+    return rc < 0 ? rc : srun_runner_add(runner, "load", &load, NULL, NULL, err);
+}
+
+int main(int argc, char **argv)
+{
+    return srun_main(argc, argv, SRUN_CONFIG(.name = "profiled", .version = "1.0.0"), setup, NULL);
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""srunctl profile, against a program that knows what it does."""
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True
+from admin import AdminServer  # noqa: E402
+from pprof import Profile  # noqa: E402
+from support import BUILD_DIR, SANITIZE, Suite, check, equal, run  # noqa: E402
+
+suite = Suite("srunctl_profile")
+SRUNCTL = os.path.join(BUILD_DIR, "srunctl")
+PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "profiled")
+HELD_BACK = "thread" in SANITIZE
+
+
+def served(folder, plan="spin"):
+    return AdminServer([PROGRAM], folder, {"PROFILED": plan})
+
+
+def ctl(server, folder, *words):
+    return run([SRUNCTL, "-s", server.socket, *words], folder)
+
+
+def test(function):
+    return function if HELD_BACK else suite.test(function)
+
+
+@test
+def shows_where_processor_time_goes(folder):
+    with served(folder) as server:
+        code, out, err = ctl(server, folder, "profile", "--seconds", "1")
+        equal((code, err), (0, ""))
+        lines = [line.split()[-1] for line in out.splitlines() if "%" in line and "spin_" in line]
+        check("spin_long" in lines, out)
+        check(re.search(r"^ +FLAT +FLAT% +SUM% +CUM +CUM% +FUNCTION$", out, re.M), out)
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def shows_what_threads_do(folder):
+    with served(folder, "idle=20") as server:
+        code, out, err = ctl(server, folder, "profile", "threads")
+        equal((code, err), (0, ""))
+        check(re.search(r"^18 @ .*\n# threads: .*\"idle\"", out, re.M), out)
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def says_why_there_is_no_memory_profile(folder):
+    with served(folder, "") as server:
+        code, out, err = ctl(server, folder, "profile", "heap")
+        equal((code, err), (0, ""))
+        check("the program's allocator keeps no samples" in out or SANITIZE, out)
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def writes_a_file_for_other_tools(folder):
+    with served(folder) as server:
+        path = os.path.join(folder, "cpu.pb")
+        equal(ctl(server, folder, "profile", "cpu", "--seconds=0.5", "-o", path), (0, "", ""))
+        with open(path, "rb") as file:
+            found = Profile(file.read())
+        found.check()
+        check(found.by_function()["spin_long"] > 0, str(found.by_function()))
+        code, _, err = ctl(server, folder, "profile", "threads", "-o", "/dev/full")
+        equal(code, 1)
+        check("--output /dev/full: No space left" in err, err)
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def says_what_is_accepted(folder):
+    with served(folder, "handler") as server:
+        for words, wanted in (
+                (["bogus"], '"bogus": accepted are cpu, heap, threads'),
+                (["cpu", "--seconds", "x"], '--seconds "x": a number up to 300'),
+                (["cpu", "--seconds", "301"], '--seconds "301": a number up to 300'),
+                (["heap", "--seconds", "3"], "--seconds: profile heap takes none")):
+            code, _, err = ctl(server, folder, "profile", *words)
+            equal(code, 2, words)
+            check(wanted in err, err)
+        code, _, err = ctl(server, folder, "profile")
+        equal(code, 1)
+        check(HELD_BACK or "409 SIGPROF is taken" in err, err)
+        equal(server.stop(), 0, "exit code")
+
+
+suite.main(1 if SANITIZE else 4)
