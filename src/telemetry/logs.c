@@ -36,7 +36,7 @@ struct logs {
     char why[sizeof((struct telemetry_result *)0)->text]; /* of the last loss in an export */
     uint64_t told;                                        /* losses, so far */
     int64_t told_at;
-    _Atomic bool closed, abandoned; /* abandoned: the exporter has not returned */
+    _Atomic bool closed;
     _Atomic uint64_t exported, rejected, lost_in_export, lost_at_end;
 
     pthread_mutex_t lock; /* a leaf; guards what follows */
@@ -46,7 +46,8 @@ struct logs {
     uint64_t flush_to, done;       /* of taken */
     int64_t due, closing_at;       /* closing_at: NEVER while it lives */
     int state;
-    bool given_up, ended;
+    bool given_up, ended, telling;
+    _Atomic bool abandoned; /* the exporter has not returned. Set under the lock, if that is free */
 };
 
 /* --- handing over ---------------------------------------------------------------------------- */
@@ -106,17 +107,14 @@ static void tell(struct logs *logs, bool last)
     logs_stats(logs, &stats);
     uint64_t lost = stats.dropped + stats.rejected + stats.lost_in_export + stats.lost_at_end;
     int64_t now = clock_real_now();
-    bool abandoned = atomic_load(&logs->abandoned); /* then `why` may be written any time */
-    if (!last && abandoned)
-        return;
     if (lost == logs->told || (!last && logs->told_at != 0 && now - logs->told_at < TELL_EVERY))
         return;
-    SRUN_WARN(
-        logs->options.log, "log records were not sent", SRUN_UINT("records", lost - logs->told),
-        SRUN_UINT("so_far_queue_full", stats.dropped),
-        SRUN_UINT("so_far_in_export", stats.lost_in_export),
-        SRUN_UINT("so_far_rejected", stats.rejected), SRUN_UINT("so_far_at_end", stats.lost_at_end),
-        SRUN_STR("last", abandoned ? "" : logs->why));
+    SRUN_WARN(logs->options.log, "log records were not sent",
+              SRUN_UINT("records", lost - logs->told),
+              SRUN_UINT("so_far_queue_full", stats.dropped),
+              SRUN_UINT("so_far_in_export", stats.lost_in_export),
+              SRUN_UINT("so_far_rejected", stats.rejected),
+              SRUN_UINT("so_far_at_end", stats.lost_at_end), SRUN_STR("last", logs->why));
     logs->told = lost;
     logs->told_at = now;
 }
@@ -130,17 +128,44 @@ static void account(struct logs *logs, const struct telemetry_result *result, si
     atomic_fetch_add(&logs->lost_in_export, rest - rejected);
 }
 
-static void export_items(struct logs *logs, size_t count, int64_t deadline_ns)
+static void export_items(struct logs *logs, size_t count, int64_t deadline_ns,
+                         struct telemetry_result *out)
 {
-    struct telemetry_result result = {0};
     struct telemetry_exporter *exporter = logs->options.exporter;
     for (size_t i = 0; i < count; i++)
         logs->batch[i] = *log_item_finish(logs->items[i], &logs->options.limits);
-    exporter->logs(exporter, logs->batch, count, deadline_ns, &result);
-    account(logs, &result, count);
-    if (result.text[0] != '\0')
-        memcpy(logs->why, result.text, sizeof logs->why);
+    exporter->logs(exporter, logs->batch, count, deadline_ns, out);
+}
+
+/* The lock is left for the log, which may take its time, so that who hands over need not wait for
+ * it; who abandons the thread does. */
+static void tell_locked(struct logs *logs)
+{
+    logs->telling = true;
+    pthread_mutex_unlock(&logs->lock);
     tell(logs, false);
+    pthread_mutex_lock(&logs->lock);
+    logs->telling = false;
+    pthread_cond_broadcast(&logs->progress);
+}
+
+/* Once it is abandoned all that was left has been counted as lost, and the log may be gone.
+ * result: NULL: it was thrown away. */
+static void settle_locked(struct logs *logs, const struct telemetry_result *result, size_t count)
+{
+    if (logs->abandoned)
+        return;
+    logs->done += count;
+    if (result != NULL)
+        account(logs, result, count);
+    else
+        atomic_fetch_add(&logs->lost_at_end, count);
+    pthread_cond_broadcast(&logs->progress);
+    if (result == NULL || count == 0)
+        return;
+    if (result->text[0] != '\0')
+        memcpy(logs->why, result->text, sizeof logs->why);
+    tell_locked(logs);
 }
 
 static int64_t export_deadline(const struct logs *logs)
@@ -175,20 +200,18 @@ static size_t take_locked(struct logs *logs)
 /* Exports a batch, while the lock is left, or, when it is too late, throws it away. */
 static void work_locked(struct logs *logs)
 {
+    struct telemetry_result result = {0};
     size_t count = take_locked(logs);
-    bool given_up = logs->given_up;
     int64_t closing_at = logs->closing_at, deadline = export_deadline(logs);
+    bool thrown = logs->given_up || clock_real_now() >= closing_at;
     pthread_mutex_unlock(&logs->lock);
-    if (given_up || clock_real_now() >= closing_at)
-        atomic_fetch_add(&logs->lost_at_end, count);
-    else if (count > 0)
-        export_items(logs, count, deadline < closing_at ? deadline : closing_at);
+    if (!thrown && count > 0)
+        export_items(logs, count, deadline < closing_at ? deadline : closing_at, &result);
     pthread_mutex_lock(&logs->lock);
     log_ring_release_locked(&logs->ring);
-    logs->done += count;
     logs->due =
         logs->ring.waiting > 0 ? clock_after_ms(clock_real_now(), logs->options.delay_ms) : NEVER;
-    pthread_cond_broadcast(&logs->progress);
+    settle_locked(logs, thrown ? NULL : &result, count);
 }
 
 static void sleep_locked(struct logs *logs)
@@ -261,6 +284,14 @@ static void give_up_locked(struct logs *logs)
         ;
 }
 
+static void abandon_locked(struct logs *logs)
+{
+    logs->abandoned = true;
+    atomic_fetch_add(&logs->lost_at_end, logs->taken - logs->done);
+    while (logs->telling) /* as long as the log takes for a record */
+        (void)thread_cond_wait_until(&logs->progress, &logs->lock, NEVER);
+}
+
 static int end_thread(struct logs *logs, int64_t deadline_ns)
 {
     pthread_mutex_lock(&logs->lock);
@@ -272,12 +303,12 @@ static int end_thread(struct logs *logs, int64_t deadline_ns)
     if (late)
         give_up_locked(logs);
     bool ended = logs->ended;
-    uint64_t left = logs->taken - logs->done;
+    if (!ended)
+        abandon_locked(logs);
     pthread_mutex_unlock(&logs->lock);
     if (ended && thread_join(logs->thread, NS_PER_S) == 0)
         return late ? -ETIMEDOUT : 0;
     atomic_store(&logs->abandoned, true);
-    atomic_fetch_add(&logs->lost_at_end, left);
     return -EBUSY;
 }
 
@@ -327,7 +358,7 @@ void logs_stats(struct logs *logs, struct logs_stats *out)
     out->taken = logs->taken;
     out->dropped = logs->dropped;
     out->late = logs->late;
-    out->waiting = logs->ring.waiting;
+    out->waiting = logs->abandoned ? 0 : logs->ring.waiting; /* else they are counted as lost */
     pthread_mutex_unlock(&logs->lock);
     out->capacity = logs->options.queue;
     out->exported = atomic_load(&logs->exported);
