@@ -263,7 +263,7 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
     if (logs->flush_to < number)
         logs->flush_to = number;
     wake_thread_locked(logs);
-    while (logs->done < number && !logs->ended)
+    while ((logs->done < number || logs->telling) && !logs->ended)
         if (!thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
             break;
     bool done = logs->done >= number;
