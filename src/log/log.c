@@ -253,6 +253,7 @@ int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_k
     (void)out_put(&json_out, parent->json.data, parent->json.size);
     text_attrs(&text_out, kvs);
     json_attrs(&json_out, kvs);
+    errno = saved; /* which the text of a number may have changed */
     if (text_out.cut || json_out.cut)
         return srun_fail(err, -E2BIG, "logger: the key-values exceed %d bytes", PREFIX_MAX);
 
