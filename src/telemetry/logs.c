@@ -309,6 +309,7 @@ static int end_thread(struct logs *logs, int64_t deadline_ns)
     if (ended && thread_join(logs->thread, NS_PER_S) == 0)
         return late ? -ETIMEDOUT : 0;
     atomic_store(&logs->abandoned, true);
+    (void)pthread_detach(logs->thread); /* should it end after all */
     return -EBUSY;
 }
 
