@@ -177,8 +177,8 @@ END_TEST
 START_TEST(drops_a_text_whose_size_is_nonsense)
     {
         char texts[] = "abc";
-        struct log_given given = given_with(
-            "m", NULL, SRUN_KVS(SRUN_TEXT("t", texts, SIZE_MAX - 99), SRUN_INT("a", 1)));
+        struct log_given given =
+            given_with("m", NULL, SRUN_KVS(SRUN_TEXT("t", texts, SIZE_MAX - 99), SRUN_INT("a", 1)));
         const struct telemetry_log *log = copy(&given, NULL);
         struct log_given plain = given_with("m", NULL, SRUN_KVS(SRUN_INT("a", 1)));
         ck_assert_uint_gt(log_item_size(&given), log_item_size(&plain));
