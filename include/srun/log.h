@@ -6,7 +6,8 @@
  *
  * One record is one write: lines of several threads never mix, no value can forge a line, a reader
  * that has gone never hangs the program (the record is dropped and counted, and the next one that
- * gets through says how many were lost). Nothing allocates. errno is kept by every call here.
+ * gets through says how many were lost). Nothing allocates, but for the journal, where a record of
+ * more than 4 KiB borrows pages for the call. errno is kept by every call here.
  * Threads: any. Not in signal handlers.
  */
 #ifndef SRUN_LOG_H

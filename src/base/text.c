@@ -136,12 +136,27 @@ size_t text_characters(const char *text, size_t size, uint32_t characters)
     size_t at = 0;
     if (size <= characters)
         return size;
-    for (; at < size; at++) {
-        bool begins = ((unsigned char)text[at] & 0xc0) != 0x80;
-        if (begins && characters-- == 0)
-            break;
+    for (; at < size && characters > 0; characters--) {
+        uint32_t rune = 0;
+        size_t length = decode((const unsigned char *)text + at, size - at, &rune);
+        at += length > 0 ? length : 1;
     }
     return at;
+}
+
+static bool goes_on(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+size_t text_fitting(const char *text, size_t size, size_t room)
+{
+    size_t at = room, least = room > 3 ? room - 3 : 0; /* a character has four bytes at most */
+    if (size <= room)
+        return size;
+    while (at > least && goes_on(text[at]))
+        at--;
+    return goes_on(text[at]) ? room : at;
 }
 
 static int grow(struct text_list *list)

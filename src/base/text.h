@@ -16,8 +16,13 @@ bool text_printable(const char *text, size_t max);
 /* The offset of the first byte that is not UTF-8, or size. */
 size_t text_utf8_until(const char *text, size_t size);
 
-/* The end of the first so many characters of UTF-8, which is not cut within one. */
+/* The end of the first so many characters of UTF-8, which is not cut within one. A byte that is not
+ * UTF-8 counts as one. */
 size_t text_characters(const char *text, size_t size, uint32_t characters);
+
+/* The most of a text that has room, in bytes, not cut within a character. Bytes that are no UTF-8
+ * may be cut anywhere. */
+size_t text_fitting(const char *text, size_t size, size_t room);
 
 /* The text in quotes for an error line: cut when long, with ? for what cannot be printed. */
 #define TEXT_QUOTE_MAX 64

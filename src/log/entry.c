@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/ensure.h"
 #include "base/number.h"
+#include "base/text.h"
 
 #define NAME_MAX_BYTES 64
 #define LENGTH_SIZE 8
@@ -39,8 +40,8 @@ static bool begins_with(const struct name *name, const char *text)
 /* Those that the journal acts upon, and those that stand in each entry. */
 static bool is_taken(const struct name *name)
 {
-    static const char *const whole[] = {"MESSAGE",  "PRIORITY", "LOST",      "TRUNCATED",
-                                        "TRACE_ID", "SPAN_ID",  "OBJECT_PID"};
+    static const char *const whole[] = {"MESSAGE",  "PRIORITY", "LOST",        "TRUNCATED",
+                                        "TRACE_ID", "SPAN_ID",  "LOGGER_SCOPE"};
     for (size_t i = 0; i < COUNT_OF(whole); i++)
         if (name->size == strlen(whole[i]) && begins_with(name, whole[i]))
             return true;
@@ -85,16 +86,6 @@ static void put_length(struct out *out, uint64_t size)
     (void)out_put(out, bytes, sizeof bytes);
 }
 
-/* The most of a text that fits, not cut within a character. */
-static size_t fitting(const char *value, size_t size, size_t room)
-{
-    if (size <= room)
-        return size;
-    while (room > 0 && ((unsigned char)value[room] & 0xc0) == 0x80)
-        room--;
-    return room;
-}
-
 static void put_field(struct out *out, const char *name, size_t name_size, const char *value,
                       size_t size)
 {
@@ -102,7 +93,7 @@ static void put_field(struct out *out, const char *name, size_t name_size, const
     size_t frame = name_size + 2 + (plain ? 0 : LENGTH_SIZE);
     if (out->cut || !out_fits(out, frame))
         return;
-    size_t taken = fitting(value, size, out_room(out) - frame);
+    size_t taken = text_fitting(value, size, out_room(out) - frame);
     if (taken == 0 && size > 0) {
         out->cut = true;
         return;

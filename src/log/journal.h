@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The journal as a sink: its datagram socket, to which a record goes whole or not at all. What is
- * too big for a datagram goes as a sealed file. Never waits longer than SINK_PATIENCE_MS, and not
- * at all once the journal has let somebody wait for so long, until it takes something again.
+ * too big for a datagram goes as a sealed file. One of more than SINK_SMALL bytes is made in pages
+ * of its own, given back at once; without them it is refused. Never waits longer than
+ * SINK_PATIENCE_MS, and not at all once the journal has let somebody wait for so long, until it
+ * takes something again.
  * Threads: any, but for making and freeing it. Works in a child after fork, too.
  */
 #ifndef LOG_JOURNAL_H

@@ -3,7 +3,7 @@
  * The loggers: a root that owns level, format and sink, and children that carry key-values which
  * were rendered once, in both forms, so that a change of format reaches loggers that exist; and
  * copied, for who takes records as data: the journal and the tap. Any thread. Writing a record
- * allocates nothing and keeps errno.
+ * allocates nothing (see journal.h for large ones) and keeps errno.
  *
  * A record is encoded on the stack and written from there without a lock of ours; only one that is
  * longer than PIPE_BUF is encoded again into the buffer of its sink.
@@ -253,6 +253,7 @@ int srun_logger_with(srun_logger **out, srun_logger *parent, const struct srun_k
     (void)out_put(&json_out, parent->json.data, parent->json.size);
     text_attrs(&text_out, kvs);
     json_attrs(&json_out, kvs);
+    errno = saved; /* which the text of a number may have changed */
     if (text_out.cut || json_out.cut)
         return srun_fail(err, -E2BIG, "logger: the key-values exceed %d bytes", PREFIX_MAX);
 

@@ -17,6 +17,7 @@
 #include "telemetry/view.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,7 +310,8 @@ static struct srun_instrument *streams_new_locked(srun_meter *meter, const struc
             break;
         stream->is_stream = true;
         stream->is_echo = i > 0;
-        made->limit += stream->limit;
+        if (__builtin_add_overflow(made->limit, stream->limit, &made->limit))
+            made->limit = UINT_MAX;
         made->streams[made->stream_count++] = stream;
     }
     if (made->stream_count == count && series_prepare_locked(made) == 0)

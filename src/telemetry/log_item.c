@@ -31,7 +31,9 @@ static size_t text_size_of(const struct srun_kv *kv)
 {
     if (kv->value.str == NULL)
         return 0;
-    return kv->type == SRUN_KV_BYTES ? kv->size : strnlen(kv->value.str, LOG_ITEM_MAX);
+    if (kv->type == SRUN_KV_BYTES)
+        return kv->size < LOG_ITEM_MAX ? kv->size : LOG_ITEM_MAX;
+    return strnlen(kv->value.str, LOG_ITEM_MAX);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -138,11 +140,7 @@ void log_item_fill(void *memory, size_t size, const struct log_given *given)
                                            write_name(&pen, given->log.scope->schema_url)};
     item->log.scope = &item->scope;
     item->log.severity_text = write_name(&pen, given->log.severity_text);
-    size_t body = given->body_size;
-    if (body > LOG_ITEM_BODY_MAX)
-        for (body = LOG_ITEM_BODY_MAX;
-             body > 0 && ((unsigned char)given->log.body[body] & 0xc0) == 0x80;)
-            body--;
+    size_t body = text_fitting(given->log.body, given->body_size, LOG_ITEM_BODY_MAX);
     item->log.body = or_empty(write_text(&pen, given->log.body, body));
     item->log.attributes = item->kvs;
     item->log.dropped_attributes = 0;

@@ -178,7 +178,7 @@ static size_t take_locked(struct logs *logs)
     if (count == 0)
         (void)sched_yield();
     pthread_mutex_lock(&logs->lock);
-    log_ring_leave_locked(&logs->ring, count);
+    log_ring_leave_locked(&logs->ring, logs->abandoned ? 0 : count);
     return count;
 }
 
@@ -292,6 +292,7 @@ static void abandon_locked(struct logs *logs)
         ;
     logs->abandoned = true;
     logs->lost_at_end += logs->taken - logs->done;
+    logs->ring.waiting = 0;
 }
 
 static int end_thread_locked(struct logs *logs, int64_t deadline_ns)
@@ -308,6 +309,8 @@ static int end_thread_locked(struct logs *logs, int64_t deadline_ns)
         abandon_locked(logs);
     pthread_mutex_unlock(&logs->lock);
     logs->joined = ended && thread_join(logs->thread, NS_PER_S) == 0;
+    if (!logs->joined)
+        (void)pthread_detach(logs->thread); /* should it end after all */
     pthread_mutex_lock(&logs->lock);
     return !logs->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
 }

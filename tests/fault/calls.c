@@ -159,6 +159,7 @@ const struct fault_call fault_calls[] = {
     {"pthread_condattr_init", LOCKING},
     {"pthread_condattr_setclock", LOCKING},
     {"pthread_create", NULL},
+    {"pthread_detach", RELEASE},
     {"pthread_key_create", NULL},
     {"pthread_key_delete", RELEASE},
     {"pthread_kill", "fails for a thread that has ended; then there is nobody to interrupt"},

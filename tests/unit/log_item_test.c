@@ -162,6 +162,32 @@ START_TEST(cuts_a_long_body_at_a_character)
     }
 END_TEST
 
+/* What is no text is cut as well, byte by byte, but not thrown away whole. */
+START_TEST(cuts_bytes_that_are_no_characters)
+    {
+        memset(large, 0x80, sizeof large - 1);
+        large[sizeof large - 1] = '\0';
+        struct log_given given = given_with(large, NULL, SRUN_KVS(SRUN_TEXT("t", large, 100)));
+        const struct telemetry_log *log = copy(&given, &(struct log_limits){128, 10});
+        ck_assert_uint_eq(strlen(log->body), LOG_ITEM_BODY_MAX);
+        ck_assert_uint_eq(log->attributes[0].size, 10);
+    }
+END_TEST
+
+START_TEST(drops_a_text_whose_size_is_nonsense)
+    {
+        char texts[] = "abc";
+        struct log_given given =
+            given_with("m", NULL, SRUN_KVS(SRUN_TEXT("t", texts, SIZE_MAX - 99), SRUN_INT("a", 1)));
+        const struct telemetry_log *log = copy(&given, NULL);
+        struct log_given plain = given_with("m", NULL, SRUN_KVS(SRUN_INT("a", 1)));
+        ck_assert_uint_gt(log_item_size(&given), log_item_size(&plain));
+        ck_assert_uint_eq(log->dropped_attributes, 1);
+        ck_assert_str_eq(log->attributes[0].key, "a");
+        ck_assert_str_eq(log->body, "m");
+    }
+END_TEST
+
 START_TEST(drops_and_counts_what_does_not_fit)
     {
         static struct srun_kv many[5001];
@@ -214,6 +240,7 @@ int main(void)
     return HARNESS("log_item", copies_all_of_a_record, keeps_the_last_value_of_a_key,
                    makes_an_event_of_a_record_that_names_one,
                    limits_the_number_of_attributes_and_counts_the_rest, limits_texts_by_characters,
-                   cuts_a_long_body_at_a_character, drops_and_counts_what_does_not_fit,
+                   cuts_a_long_body_at_a_character, cuts_bytes_that_are_no_characters,
+                   drops_a_text_whose_size_is_nonsense, drops_and_counts_what_does_not_fit,
                    leaves_out_a_text_that_has_grown_since_it_was_measured);
 }

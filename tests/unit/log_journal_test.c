@@ -220,6 +220,7 @@ START_TEST(makes_every_key_a_name_that_forges_nothing)
                      {"object_pid", "X_OBJECT_PID"},
                      {"coredump.unit", "X_COREDUMP_UNIT"},
                      {"trace_id", "X_TRACE_ID"},
+                     {"logger_scope", "X_LOGGER_SCOPE"},
                      {"a=b\nMESSAGE=c", "A_B_MESSAGE_C"},
                      {"gr\xc3\xbc\xc3\x9f"
                       "e",
@@ -332,6 +333,11 @@ START_TEST(cuts_an_entry_at_64_kib)
             ck_assert_int_eq((unsigned char)field.value[field.size - 1], 0xbc);
             ck_assert_str_eq(value_of("TRUNCATED"), "true");
         }
+        memset(large, 0x80, sizeof large - 1); /* no characters, but not nothing */
+        SRUN_INFO(is.log, large);
+        next_entry();
+        ck_assert_int_eq(journal_find(is.data, is.size, "MESSAGE", &field), 1);
+        ck_assert_uint_gt(field.size, SINK_LARGE - 200);
         close_log();
     }
 END_TEST

@@ -12,8 +12,10 @@
 #include "kept_logs.h"
 #include "log/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,6 +375,97 @@ START_TEST(is_left_alone_by_an_exporter_that_never_returns)
     }
 END_TEST
 
+static bool thread_has_ended(void *arg)
+{
+    (void)arg;
+    char path[300], name[32];
+    bool found = false;
+    DIR *folder = opendir("/proc/self/task");
+    for (struct dirent *at; (at = readdir(folder)) != NULL;) {
+        (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", at->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t got = fd >= 0 ? read(fd, name, sizeof name) : 0;
+        found = found || (got > 0 && strncmp(name, "srun:logs", 9) == 0);
+        (void)close(fd);
+    }
+    (void)closedir(folder);
+    return !found;
+}
+
+START_TEST(counts_once_what_a_late_exporter_sends_after_all)
+    {
+        int fd = memfd_create("log", MFD_CLOEXEC);
+        struct logs_options options = slow();
+        options.log = logger_on(fd);
+        options.size = 5;
+        open_with(&options);
+        kept.deaf = true;
+        kept.reject = 1;
+        kept_logs_close(&kept);
+        push_many(5);
+        kept_logs_await_call(&kept, 1);
+        push_many(3);
+        ck_assert_int_eq(logs_shutdown(logs, clock_real_now() + 20 * NS_PER_MS), -EBUSY);
+        ck_assert_uint_eq(stats().lost_at_end, 8);
+        ck_assert_uint_eq(stats().waiting, 0);
+        const char *told = strstr(content(fd), "log records were not sent");
+        ck_assert_ptr_nonnull(told);
+        off_t size = lseek(fd, 0, SEEK_END);
+        kept_logs_open(&kept);
+        ck_assert(harness_wait(thread_has_ended, NULL, 10000));
+        assert_accounted();
+        ck_assert_uint_eq(stats().lost_at_end, 8);
+        ck_assert_int_eq(lseek(fd, 0, SEEK_END), size); /* the log may be gone by then */
+        _exit(0);                                       /* it is left as it is, on purpose */
+    }
+END_TEST
+
+/* --- a log that takes its time --------------------------------------------------------------- */
+
+static struct {
+    sem_t told, go;
+    bool is_first;
+} slow_log;
+
+static void hold_the_log(void *user, const struct log_copy *copy)
+{
+    (void)user;
+    if (strcmp(copy->message, "log records were not sent") != 0 || !slow_log.is_first)
+        return;
+    slow_log.is_first = false;
+    (void)sem_post(&slow_log.told);
+    while (sem_wait(&slow_log.go) < 0)
+        ;
+}
+
+START_TEST(hands_over_while_a_loss_is_told)
+    {
+        int fd = memfd_create("log", MFD_CLOEXEC);
+        const struct log_tap holds = {hold_the_log, NULL};
+        struct logs_options options = slow();
+        (void)sem_init(&slow_log.told, 0, 0);
+        (void)sem_init(&slow_log.go, 0, 0);
+        slow_log.is_first = true;
+        options.log = logger_on(fd);
+        options.size = 5;
+        log_set_tap(options.log, &holds);
+        open_with(&options);
+        kept.lose = 1;
+        push_many(5);
+        while (sem_wait(&slow_log.told) < 0)
+            ;
+        push_many(4); /* would wait for ever */
+        ck_assert_uint_eq(stats().taken, 9);
+        ck_assert_uint_eq(stats().lost_in_export, 1);
+        (void)sem_post(&slow_log.go);
+        ck_assert_int_eq(logs_flush(logs, soon(10000)), -EIO);
+        close_all();
+        log_set_tap(options.log, NULL);
+        srun_logger_free(options.log);
+        (void)close(fd);
+    }
+END_TEST
+
 START_TEST(takes_nothing_in_a_child)
     {
         struct logs_options options = slow();
@@ -412,12 +505,13 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("logs", exports_a_full_batch_at_once, exports_fewer_when_they_are_due,
-                   drops_the_newest_when_the_queue_is_full,
-                   drops_the_newest_when_its_memory_is_full, has_in_a_flush_what_came_before_it,
-                   accounts_for_every_record_of_many_threads, flushes_and_shuts_down_beside_writers,
-                   counts_what_is_lost_and_rejected_and_tells_it_once,
-                   does_not_export_what_the_exporter_says, keeps_the_deadline_of_a_shutdown,
-                   is_left_alone_by_an_exporter_that_never_returns, takes_nothing_in_a_child,
-                   refuses_a_batch_that_exceeds_the_queue);
+    return HARNESS(
+        "logs", exports_a_full_batch_at_once, exports_fewer_when_they_are_due,
+        drops_the_newest_when_the_queue_is_full, drops_the_newest_when_its_memory_is_full,
+        has_in_a_flush_what_came_before_it, accounts_for_every_record_of_many_threads,
+        flushes_and_shuts_down_beside_writers, counts_what_is_lost_and_rejected_and_tells_it_once,
+        does_not_export_what_the_exporter_says, keeps_the_deadline_of_a_shutdown,
+        is_left_alone_by_an_exporter_that_never_returns,
+        counts_once_what_a_late_exporter_sends_after_all, hands_over_while_a_loss_is_told,
+        takes_nothing_in_a_child, refuses_a_batch_that_exceeds_the_queue);
 }

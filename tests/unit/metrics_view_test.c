@@ -221,6 +221,21 @@ START_TEST(pairs_have_a_limit_and_lose_nothing)
     }
 END_TEST
 
+START_TEST(limits_that_are_large_together_are_no_small_one)
+    {
+        struct metering m;
+        metering_open(&m);
+        view(&m, "n", SRUN_VIEW(.limit = 1U << 31));
+        view(&m, "n", SRUN_VIEW(.name = "other", .limit = 1U << 31));
+        srun_instrument *counter = srun_counter(m.meter, "n", NULL);
+        srun_series_add(srun_bind(counter, SRUN_KVS(SRUN_INT("a", 1))), 1);
+        (void)metering_collect(&m, m.reader);
+        ck_assert_int_eq(metering_int(&m, "n", "a=\"1\""), 1);
+        ck_assert_int_eq(metering_int(&m, "other", "a=\"1\""), 1);
+        metering_close(&m);
+    }
+END_TEST
+
 START_TEST(an_exception_stands_before_its_rule)
     {
         struct metering m;
@@ -386,13 +401,13 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("metrics_view", a_view_gives_another_name_and_help,
-                   a_view_is_about_a_kind_and_a_meter, what_makes_no_sense_is_refused,
-                   several_views_make_several_metrics, a_bound_series_goes_to_each,
-                   every_call_reaches_each_and_is_dropped_once, sets_that_are_bound_do_not_pile_up,
-                   pairs_have_a_limit_and_lose_nothing, an_exception_stands_before_its_rule,
-                   what_is_observed_goes_to_each,
-                   names_that_clash_are_told_once_with_both_definitions,
-                   exemplars_of_each_have_the_attributes_that_it_drops,
-                   a_forked_child_awaits_nothing, threads_that_bind_and_look_up_lose_nothing);
+    return HARNESS(
+        "metrics_view", a_view_gives_another_name_and_help, a_view_is_about_a_kind_and_a_meter,
+        what_makes_no_sense_is_refused, several_views_make_several_metrics,
+        a_bound_series_goes_to_each, every_call_reaches_each_and_is_dropped_once,
+        sets_that_are_bound_do_not_pile_up, pairs_have_a_limit_and_lose_nothing,
+        limits_that_are_large_together_are_no_small_one, an_exception_stands_before_its_rule,
+        what_is_observed_goes_to_each, names_that_clash_are_told_once_with_both_definitions,
+        exemplars_of_each_have_the_attributes_that_it_drops, a_forked_child_awaits_nothing,
+        threads_that_bind_and_look_up_lose_nothing);
 }
