@@ -273,8 +273,8 @@ START_TEST(status_has_all_parts)
     {
         static const char *const parts[] = {
             "\"name\":\"shop\\\"<x>\",\"version\":\"1.4\"",
-            "\"right\":\"write\",\"profiling\":false,\"log_level\":\"info\",\"log_level_reverts_in_"
-            "ms\":-1",
+            "\"right\":\"write\",\"profiling\":false,\"log_level\":\"info\",",
+            "\"log_level_reverts_in_ms\":-1",
             "\"services\":[{\"name\":\"db\"",
             "\"depends\":[\"db\"]",
             "\"history\":[]",
@@ -477,8 +477,7 @@ int main(void)
                    health_history_says_that_health_is_off, settings_say_where_they_come_from,
                    flags_say_whether_they_were_given, the_timeline_leaves_the_admin_port_out,
                    build_and_generations_name_this_process, threads_have_names_and_states,
-                   status_has_all_parts,
-                   status_says_what_the_asker_may_do, metrics_are_prometheus_text,
-                   a_scrape_that_does_not_get_its_turn_is_an_error, metrics_are_read_back,
-                   probes_follow_the_life_of_the_program);
+                   status_has_all_parts, status_says_what_the_asker_may_do,
+                   metrics_are_prometheus_text, a_scrape_that_does_not_get_its_turn_is_an_error,
+                   metrics_are_read_back, probes_follow_the_life_of_the_program);
 }
