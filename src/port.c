@@ -6,6 +6,7 @@
 #include "instruments.h"
 #include "knobs.h"
 #include "profiling.h"
+#include "tapping.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static int make(srun_runner *runner)
                                     .timeline = copy_timeline,
                                     .metrics = instruments_expose,
                                     .profile = profiling_take,
-                                    .symbols = profiling_symbols};
+                                    .symbols = profiling_symbols,
+                                    .spans = tapping_take};
     return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
 }
 

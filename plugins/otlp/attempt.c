@@ -178,7 +178,8 @@ static void drop_sigpipe(bool was_pending)
         (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
 }
 
-/* Signals are the program's: the threads that libcurl starts inherit this. */
+/* Signals are the program's: the threads that libcurl starts inherit this. SIGPROF stays as the
+ * calling thread has it, which thus can be profiled; libcurl goes on when it is interrupted. */
 static int run_without_signals(struct http *http, int64_t deadline_ns, CURLcode *result)
 {
     sigset_t all, before, pending;
@@ -191,7 +192,8 @@ static int run_without_signals(struct http *http, int64_t deadline_ns, CURLcode 
     (void)curl_easy_setopt(http->easy, CURLOPT_FRESH_CONNECT, http->fresh ? 1L : 0L);
     (void)curl_easy_setopt(http->easy, CURLOPT_FORBID_REUSE, http->single ? 1L : 0L);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigdelset(&all, SIGPROF);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     sigpending(&pending);
     int rc = run(http, deadline_ns, result);
     drop_sigpipe(sigismember(&pending, SIGPIPE) == 1);

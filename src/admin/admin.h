@@ -66,6 +66,7 @@ struct admin_profile_ask {
 };
 
 struct buf;
+struct json;
 
 struct admin_host {
     srun_runner *runner;
@@ -85,6 +86,11 @@ struct admin_host {
     int (*profile)(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
     /* The names of addresses: "0x12+0x34", as pprof asks, a line for each. Threads: any. */
     int (*symbols)(const char *addresses, struct buf *out, srun_err *err);
+    /* Takes a time, less when cancel_fd becomes readable: the spans that end within it, as events
+     * of a Chrome trace, into an array that is open; missed: how many more there were. 0, or as
+     * profile, with nothing written. NULL: there are none. Threads: any. */
+    int (*spans)(srun_runner *runner, int64_t span_ns, int cancel_fd, struct json *events,
+                 uint64_t *missed, srun_err *err);
 };
 
 /* From worst to best trusted; each may what those before it may. */

@@ -43,7 +43,7 @@ static const struct page {
 
 static const char *const others[][2] = {
     {PPROF "cmdline", "the command line, secrets out"},
-    {PPROF "trace", "the life of the services, as Chrome and Perfetto show it"},
+    {PPROF "trace", "the life of the services, for Chrome and Perfetto; ?seconds=5: with spans"},
     {PPROF "symbol", "names for addresses, for pprof"},
     {"/threads", "threads with state and CPU time"},
     {"/timeline", "what the services did"},
@@ -204,6 +204,7 @@ static int cmdline_view(srun_admin_exchange *exchange, srun_err *err)
 /* --- trace ----------------------------------------------------------------------------------- */
 
 #define TIMELINE_MAX 256
+#define SERVICE_TID (1 << 23) /* of their rows: no thread has such a number */
 
 struct timeline {
     struct srun_transition all[TIMELINE_MAX];
@@ -235,7 +236,7 @@ static void open_event(struct json *json, const char *kind, const char *name, si
     json_str(json, "name", name);
     json_str(json, "ph", kind);
     json_int(json, "pid", getpid());
-    json_int(json, "tid", (int64_t)row + 1);
+    json_int(json, "tid", SERVICE_TID + (int64_t)row);
 }
 
 /* A bar for a service in a state, in microseconds of Unix time. */
@@ -258,23 +259,50 @@ static void put_state(struct json *json, const struct timeline *timeline, size_t
     json_close(json);
 }
 
-static int trace_view(srun_admin_exchange *exchange, srun_err *err)
+static int put_life(const struct admin_host *host, struct json *json, srun_err *err)
 {
-    const struct admin_host *host = admin_host(exchange->admin);
     auto_free struct timeline *timeline = calloc(1, sizeof *timeline);
-    struct json json = {.out = &exchange->out};
     if (timeline == NULL)
         return srun_fail(err, -ENOMEM, "trace: out of memory");
     timeline->now_ms = clock_wall_ms();
     if (host->timeline != NULL)
         timeline->count = host->timeline(host->runner, timeline->all, TIMELINE_MAX);
-    srun_admin_type(exchange, "application/json");
+    for (size_t i = 0; i < timeline->count; i++)
+        put_state(json, timeline, i);
+    return 0;
+}
+
+/* The spans first, for they take their time. */
+static int trace_view(srun_admin_exchange *exchange, srun_err *err)
+{
+    const struct admin_host *host = admin_host(exchange->admin);
+    srun_context *ctx = admin_context(exchange->admin);
+    struct json json = {.out = &exchange->out};
+    double seconds = 0;
+    uint64_t missed = 0;
+    srun_err why = {0};
+    if (!read_number(exchange, "seconds", SECONDS_MAX, &seconds))
+        return 0;
+    if (seconds > 0 && host->spans == NULL)
+        return exchange_refuse(exchange, 501, "there are no spans here");
     json_open(&json, NULL, '{');
     json_str(&json, "displayTimeUnit", "ms");
     json_open(&json, "traceEvents", '[');
-    for (size_t i = 0; i < timeline->count; i++)
-        put_state(&json, timeline, i);
+    int rc = seconds > 0 ? host->spans(host->runner, (int64_t)(seconds * (double)NS_PER_S),
+                                       ctx != NULL ? srun_cancel_fd(ctx) : -1, &json, &missed, &why)
+                         : 0;
+    if (rc < 0)
+        return answer_error(exchange, rc, &why, err);
+    rc = put_life(host, &json, err);
+    if (rc < 0)
+        return rc;
     json_close(&json);
+    if (seconds > 0) {
+        json_open(&json, "otherData", '{');
+        json_int(&json, "spansMissed", (int64_t)missed);
+        json_close(&json);
+    }
+    srun_admin_type(exchange, "application/json");
     return views_end_json(exchange, &json);
 }
 
@@ -353,7 +381,7 @@ const struct admin_route debug_routes[] = {
     BOTH("GET", "block", profile_view, NULL, false),
     BOTH("GET", "threadcreate", profile_view, NULL, false),
     BOTH("GET", "cmdline", cmdline_view, "the command line, secrets out", false),
-    BOTH("GET", "trace", trace_view, "the life of services, for Chrome and Perfetto", false),
+    BOTH("GET", "trace", trace_view, "services and spans, for Chrome; ?seconds=5", true),
     BOTH("GET", "symbol", symbol_view, NULL, false),
     BOTH("POST", "symbol", symbol_view, NULL, false),
     {"GET", PPROF, ADMIN_READ, index_view, NULL, false},

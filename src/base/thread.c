@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -31,6 +32,23 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
         rc = pthread_create(out, &attributes, body, arg);
     (void)pthread_attr_destroy(&attributes);
     return -rc;
+}
+
+/* Whoever blocks SIGPROF everywhere, to fetch it with sigwait, would be killed by a thread that
+ * lets it in; so it stays as it is. A handler is looked for here, not by the new thread: it may get
+ * to run so late that a profile has begun and the handler is ours. */
+int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg)
+{
+    struct sigaction now;
+    sigset_t blocked, before;
+    (void)sigfillset(&blocked);
+    bool known = sigaction(SIGPROF, NULL, &now) == 0;
+    if (known && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
+        (void)sigdelset(&blocked, SIGPROF);
+    (void)pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    int rc = thread_start(out, 0, body, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
 }
 
 void thread_name_self(const char *name)

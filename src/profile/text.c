@@ -362,13 +362,61 @@ static const char *state_name(char state)
     }
 }
 
+/* "__GI___lll_lock_wait" is as "lll_lock_wait": aliases, of which any may be in a symbol table. */
+static const char *plain_name(const char *function)
+{
+    function += strspn(function, "_");
+    if (strncmp(function, "GI_", 3) == 0)
+        function += 3;
+    return function + strspn(function, "_");
+}
+
+static bool is_lock(const char *function)
+{
+    static const char *const locks[] = {
+        "lll_lock_wait",           "lll_lock_wait_private",         "pthread_mutex_lock",
+        "pthread_mutex_lock_full", "pthread_mutex_cond_lock",       "pthread_mutex_timedlock",
+        "pthread_mutex_clocklock", "pthread_mutex_clocklock_common"};
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
+        if (strcmp(plain_name(function), locks[i]) == 0)
+            return true;
+    return false;
+}
+
+/* It sleeps, and its innermost functions are those of a lock; one that is not named, of a C library
+ * without debug information, may stand before them. */
+static bool waits_for_mutex(const struct thread_stack *stack, struct names *names)
+{
+    enum { INNERMOST = 3 };
+    if (stack->state != 'S' || stack->silent != NULL)
+        return false;
+    for (size_t i = 0; i < stack->depth && i < INNERMOST; i++) {
+        const struct named *named = names_find(names, stack->frames[i]);
+        for (size_t j = 0; named != NULL && j < named->count; j++)
+            if (is_lock(named->names[j].function))
+                return true;
+    }
+    return false;
+}
+
+static void put_waiting(struct buf *out, const struct threads *threads, struct names *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < threads->count; i++)
+        count += waits_for_mutex(&threads->all[i], names);
+    if (count > 0)
+        buf_printf(out, "%zu thread%s for a mutex\n\n", count, count == 1 ? " waits" : "s wait");
+}
+
 void text_threads_each(struct buf *out, const struct threads *threads, struct names *names)
 {
     char shown[SHOWN_MAX];
+    put_waiting(out, threads, names);
     for (size_t i = 0; i < threads->count; i++) {
         const struct thread_stack *stack = &threads->all[i];
-        buf_printf(out, "thread %d \"%s\" [%s]:\n", stack->tid, stack->name,
-                   state_name(stack->state));
+        buf_printf(out, "thread %d \"%s\" [%s%s]:\n", stack->tid, stack->name,
+                   state_name(stack->state),
+                   waits_for_mutex(stack, names) ? ", waits for a mutex" : "");
         if (stack->silent != NULL)
             buf_printf(out, "no stack: %s%s%s\n", stack->silent,
                        stack->waits_in[0] != '\0' ? "; the kernel has it in " : "",

@@ -19,7 +19,8 @@ void text_folded(struct buf *out, const struct profile *profile, const struct pp
                  struct names *names);
 
 /* As Go's goroutine?debug=1, which go tool pprof reads too: a stack and how many threads have it,
- * the most common first. And debug=2: each thread by itself. */
+ * the most common first. And debug=2: each thread by itself; those that wait for a mutex, as the
+ * names of their innermost functions say, are counted before that and marked. */
 void text_threads_grouped(struct buf *out, const struct threads *threads, struct names *names);
 void text_threads_each(struct buf *out, const struct threads *threads, struct names *names);
 

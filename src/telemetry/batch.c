@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define NEVER INT64_MAX
@@ -282,9 +281,6 @@ static void sleep_locked(struct batch *batch, uint64_t count)
 static void *body(void *arg)
 {
     struct batch *batch = arg;
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
     thread_name_self("spans");
     pthread_mutex_lock(&batch->lock);
     for (;;) {
@@ -463,7 +459,7 @@ static int start(struct batch *batch, srun_err *err)
     rc = rc < 0 ? rc : thread_cond_init(&batch->wake);
     rc = rc < 0 ? rc : thread_cond_init(&batch->progress);
     if (rc == 0 && !batch->options.simple)
-        rc = thread_start(&batch->thread, 0, body, batch);
+        rc = thread_start_deaf(&batch->thread, body, batch);
     return rc < 0 ? srun_fail(err, rc, "spans: %s", srun_strerror(rc)) : 0;
 }
 

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,9 +227,6 @@ static void sleep_locked(struct logs *logs)
 static void *body(void *arg)
 {
     struct logs *logs = arg;
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
     thread_name_self("logs");
     telemetry_self.exports_logs = true;
     pthread_mutex_lock(&logs->lock);
@@ -393,7 +389,7 @@ static int start(struct logs *logs)
     int rc = make_queue(logs);
     rc = rc < 0 ? rc : thread_cond_init(&logs->wake);
     rc = rc < 0 ? rc : thread_cond_init(&logs->progress);
-    return rc < 0 ? rc : thread_start(&logs->thread, 0, body, logs);
+    return rc < 0 ? rc : thread_start_deaf(&logs->thread, body, logs);
 }
 
 int logs_open(struct logs **out, const struct logs_options *options, srun_err *err)

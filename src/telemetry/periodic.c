@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -115,9 +114,6 @@ static int64_t deadline_locked(const struct telemetry_periodic *periodic, bool a
 static void *work(void *arg)
 {
     struct telemetry_periodic *periodic = arg;
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
     int64_t next = clock_real_now() + periodic->interval_ns;
     thread_name_self("metrics");
     pthread_mutex_lock(&periodic->lock);
@@ -280,7 +276,7 @@ int telemetry_periodic_open(struct telemetry_periodic **out, struct telemetry_me
     (void)pthread_mutex_init(&made->lock, NULL);
     (void)thread_cond_init(&made->changed);
     int rc = telemetry_reader_new(&made->reader, meters, &options->reader);
-    rc = rc < 0 ? rc : thread_start(&made->thread, 0, work, made);
+    rc = rc < 0 ? rc : thread_start_deaf(&made->thread, work, made);
     if (rc < 0)
         release(made);
     else

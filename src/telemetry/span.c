@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/sized.h"
 #include "telemetry/self.h"
+#include "telemetry/tap.h"
 #include "telemetry/traces.h"
 #include "telemetry/w3c.h"
 
@@ -252,6 +253,7 @@ void srun_span_end_at(const srun_span *span, int64_t unix_ns)
     struct traces *traces = slot->traces;
     uint32_t index = slot->index;
     slot->end_ns = unix_ns != 0 ? unix_ns : now_in(slot);
+    tap_span(slot);
     batch_entry *entry = batch_enter(traces->batch);
     slot_retire(slot);
     batch_push(traces->batch, entry, index);

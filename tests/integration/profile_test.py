@@ -324,6 +324,33 @@ def a_thousand_threads_say_what_they_do(folder):
         server.wait()
 
 
+@test
+def threads_that_wait_for_a_mutex_are_marked_and_counted(folder):
+    with served(folder, "stuck=5 idle=10 spin") as server:
+        def stuck():
+            text = get(server, "/debug/pprof/goroutine?debug=2").decode()
+            return text if text.startswith("5 threads wait for a mutex\n\n") else None
+        eventually(stuck, "five are counted")
+        text = stuck()
+        equal(len(re.findall(r'^thread \d+ "stuck" \[sleeping, waits for a mutex\]:$', text, re.M)), 5, text)
+        equal(text.count("waits for a mutex"), 5, text)
+        os.kill(server.pid, signal.SIGKILL)  # they wait for ever
+        server.wait()
+
+
+@test
+def the_threads_that_export_are_seen(folder):
+    with served(folder, "spans", env=TRACED) as server:
+        def exporting():
+            text = get(server, "/debug/pprof/goroutine?debug=2").decode()
+            return re.search(r'^thread \d+ "srun:spans" .*:\n(.*)$', text, re.M)
+        stack = eventually(exporting, "there is a thread that exports spans")[1]
+        check(not stack.startswith("no stack"), stack)
+        found = profile(server, 1)
+        check(not any("srun:" in comment for comment in found.comments), str(found.comments))
+        equal(server.stop(), 0, "exit code")
+
+
 # --- memory
 
 
@@ -390,6 +417,97 @@ def the_trace_has_a_bar_for_each_state(folder):
         names = [event["args"]["name"] for event in events if event["ph"] == "M"]
         check("load" in names, str(names))
         check(any(event["name"] == "RUNNING" for event in events), str(events))
+        equal(server.stop(), 0, "exit code")
+
+
+# Nobody has to receive them.
+TRACED = {"SRUN_OTEL_TRACE_EXPORTER": "http", "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def check_rows(events):
+    """What Perfetto demands of bars: those of a row lie within or beside each other."""
+    ends = {}
+    for event in events:
+        inside = ends.setdefault(event["tid"], [])
+        while inside and inside[-1] <= event["ts"]:
+            inside.pop()
+        end = event["ts"] + event["dur"]
+        check(not inside or end <= inside[-1], f"{event} overlaps with another one of its row")
+        inside.append(end)
+
+
+def spans_in(trace):
+    """Those of the service, after a look at what all events have."""
+    named = set()
+    for event in trace["traceEvents"]:
+        check(event["ph"] in ("M", "X") and isinstance(event["pid"], int), str(event))
+        if event["ph"] == "M":
+            equal(event["name"], "thread_name")
+            named.add(event["tid"])
+        else:
+            check(event["tid"] in named, f"{event} has a row without a name")
+            check(isinstance(event["ts"], int) and isinstance(event["dur"], int), str(event))
+            check(event["dur"] >= 0, str(event))
+    spans = [event for event in trace["traceEvents"] if event["ph"] == "X" and event["cat"] != "service"]
+    times = [span["ts"] for span in spans]
+    equal(times, sorted(times), "the order of the spans")
+    check_rows(spans)
+    for span in spans:
+        check(re.fullmatch("[0-9a-f]{32}", span["args"]["trace_id"]), str(span))
+        check(re.fullmatch("[0-9a-f]{16}", span["args"]["span_id"]), str(span))
+    return [span for span in spans if span["cat"] == "load"]
+
+
+def rows_in(trace):
+    return {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
+
+
+@suite.test
+def a_trace_has_the_spans_that_end_meanwhile(folder):
+    with served(folder, "spans", env=TRACED) as server:
+        eventually(lambda: truth(server)["threads"]["spans-1"]["turns"] > 0, "spans end")
+        begun = time.time_ns() // 1000
+        trace = json.loads(get(server, "/debug/pprof/trace?seconds=0.5"))
+        ended = time.time_ns() // 1000
+        spans, rows = spans_in(trace), rows_in(trace)
+        for span in spans:
+            check(begun - 1000 <= span["ts"] + span["dur"] <= ended + 1000, f"{begun} {span} {ended}")
+        by_id = {span["args"]["span_id"]: span for span in spans}
+        inner = [span for span in spans if span["name"] == "spans-0"]
+        parents = [by_id[span["args"]["parent_span_id"]] for span in inner
+                   if span["args"]["parent_span_id"] in by_id]
+        check(parents, f"{len(spans)} spans, none with its parent")
+        for span, parent in zip(inner, parents):
+            equal(parent["name"], 'outer "\\</script>\x01\n\ufffd')
+            equal(span["args"]["status"], "error")
+        threads = {span["args"]["thread"] for span in spans}
+        equal({rows[thread] for thread in threads}, {"spans-0", "spans-1"}, "threads")
+        equal({rows[span["tid"]] for span in spans},
+              {"spans-0", "spans-0 (2)", "spans-1", "spans-1 (2)"}, "rows")
+        check(any(event.get("cat") == "service" for event in trace["traceEvents"]), "no services")
+        check(trace["otherData"]["spansMissed"] >= 0, "missed")
+        equal(spans_in(json.loads(get(server, "/debug/pprof/trace"))), [], "spans that nobody asked for")
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def traces_overlap_and_end_with_the_program(folder):
+    with served(folder, "spans", env=TRACED) as server, \
+            concurrent.futures.ThreadPoolExecutor(1) as clients:
+        long = clients.submit(get, server, "/debug/pprof/trace?seconds=300")
+        eventually(lambda: b"tapping_take" in get(server, "/debug/pprof/goroutine?debug=2"), "it listens")
+        check(spans_in(json.loads(get(server, "/debug/pprof/trace?seconds=0.3"))), "no spans")
+        equal(server.stop(), 0, "exit code")
+        check(spans_in(json.loads(long.result())), "no spans in the long one")
+
+
+@suite.test
+def spans_are_refused_where_none_are_recorded(folder):
+    with served(folder, "spans") as server:
+        response = server.get("/debug/pprof/trace?seconds=1")
+        equal(response.status, 501)
+        check(b"tracing is off" in response.body, str(response.body))
+        equal(server.get("/debug/pprof/trace?seconds=301").status, 400)
         equal(server.stop(), 0, "exit code")
 
 

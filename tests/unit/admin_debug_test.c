@@ -5,6 +5,7 @@
 #include "asking.h"
 #include "base/duration.h"
 #include "base/ensure.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <srun/runner.h>
@@ -41,10 +42,25 @@ static size_t tell(srun_runner *runner, struct srun_transition *out, size_t capa
     return 3;
 }
 
+static int64_t listened;
+
+static int listen_to(srun_runner *runner, int64_t span_ns, int cancel_fd, struct json *events,
+                     uint64_t *missed, srun_err *err)
+{
+    (void)runner, (void)cancel_fd;
+    listened = span_ns;
+    if (answer < 0)
+        return srun_fail(err, answer, "the reason");
+    json_str(events, NULL, "a span");
+    *missed = 7;
+    return 0;
+}
+
 static void begin(struct asking *asking, bool able)
 {
     struct admin_host host = {.timeline = tell};
     if (able) {
+        host.spans = listen_to;
         host.profile = take;
         host.symbols = name;
     }
@@ -190,6 +206,30 @@ START_TEST(shows_the_life_of_services_as_a_trace)
         ck_assert_ptr_nonnull(strstr(body, "\"name\":\"INITIATING\",\"ph\":\"X\""));
         ck_assert_ptr_nonnull(strstr(body, "\"ts\":1000000,\"dur\":5000"));
         ck_assert_ptr_nonnull(strstr(body, "\"args\":{\"name\":\"web\"}"));
+        ck_assert_ptr_null(strstr(body, "a span"));
+        ck_assert_ptr_null(strstr(body, "spansMissed"));
+        end(&asking);
+    }
+END_TEST
+
+START_TEST(adds_the_spans_that_end_meanwhile)
+    {
+        struct asking asking;
+        begin(&asking, true);
+        const char *body = ask(&asking, debug_routes, "/debug/pprof/trace?seconds=2.5");
+        ck_assert_msg(json_is_valid(body, strlen(body)), "%s", body);
+        ck_assert_ptr_nonnull(strstr(body, "\"traceEvents\":[\"a span\",{"));
+        ck_assert_ptr_nonnull(strstr(body, "\"otherData\":{\"spansMissed\":7}"));
+        ck_assert_int_eq(listened, 5 * NS_PER_S / 2);
+        expect(&asking, "/debug/pprof/trace?seconds=301", 400,
+               "seconds: \"301\": accepted is a number up to 300\n");
+        answer = -EBUSY;
+        expect(&asking, "/debug/pprof/trace?seconds=1", 409, "the reason\n");
+        answer = -ENOTSUP;
+        expect(&asking, "/debug/pprof/trace?seconds=1", 501, "the reason\n");
+        end(&asking);
+        begin(&asking, false);
+        expect(&asking, "/debug/pprof/trace?seconds=1", 501, "there are no spans here\n");
         end(&asking);
     }
 END_TEST
@@ -226,6 +266,6 @@ int main(void)
     return HARNESS("admin_debug", has_the_paths_of_go_with_and_without_pprof,
                    reads_how_long_how_often_and_in_which_form, refuses_what_makes_no_sense,
                    says_why_there_is_none, lists_what_there_is,
-                   shows_the_life_of_services_as_a_trace, names_addresses_for_pprof,
-                   tells_the_command_line);
+                   shows_the_life_of_services_as_a_trace, adds_the_spans_that_end_meanwhile,
+                   names_addresses_for_pprof, tells_the_command_line);
 }

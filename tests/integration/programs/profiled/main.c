@@ -11,6 +11,8 @@
  *     loader      threads that load and unload a library, and walk through what is loaded
  *     idle=N      N threads that wait; each tenth blocks all signals
  *     handler     takes SIGPROF for itself
+ *     spans       two threads that end spans, within and beside each other, with names that hurt
+ *     stuck=N     N threads that wait for a mutex, which is never given back
  *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
@@ -186,6 +188,31 @@ static void turn_loader(struct worker *worker)
         (void)dlclose(library);
 }
 
+/* --- spans ----------------------------------------------------------------------------------- */
+
+static srun_tracer *tracer;
+
+/* One within another; then two of which neither is within the other. */
+static void turn_spans(struct worker *worker)
+{
+    const struct timespec moment = {.tv_nsec = 500000};
+    srun_span outer = srun_span_start(tracer, "outer \"\\</script>\x01\n\xff", NULL);
+    srun_span inner = srun_span_start(tracer, worker->name, SRUN_SPAN(.parent = &outer.context));
+    srun_span_set_status(&inner, SRUN_SPAN_ERROR, "on purpose");
+    (void)nanosleep(&moment, NULL);
+    srun_span_end(&inner);
+    srun_span_end(&outer);
+    srun_span one = srun_span_start(tracer, "one", NULL);
+    (void)nanosleep(&moment, NULL);
+    srun_span other = srun_span_start(tracer, "other", NULL);
+    (void)nanosleep(&moment, NULL);
+    srun_span_end(&one);
+    (void)nanosleep(&moment, NULL);
+    srun_span_end(&other);
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
 static void *work(void *arg)
 {
     struct worker *worker = arg;
@@ -208,6 +235,16 @@ static void *idle(void *arg)
     (void)pthread_setname_np(pthread_self(), arg != NULL ? "deaf" : "idle");
     while (!atomic_load(&stopping))
         (void)pause();
+    return NULL;
+}
+
+static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER;
+
+static void *be_stuck(void *arg)
+{
+    (void)arg;
+    (void)pthread_setname_np(pthread_self(), "stuck");
+    (void)pthread_mutex_lock(&taken);
     return NULL;
 }
 
@@ -265,6 +302,15 @@ static void make_idle(int count)
     }
 }
 
+static void make_stuck(int count)
+{
+    pthread_t thread;
+    (void)pthread_mutex_lock(&taken);
+    for (int i = 0; i < count; i++)
+        if (pthread_create(&thread, NULL, be_stuck, NULL) != 0 || pthread_detach(thread) != 0)
+            abort();
+}
+
 static void take_word(const char *word)
 {
     if (strcmp(word, "shares") == 0) {
@@ -284,6 +330,11 @@ static void take_word(const char *word)
         add("loader-0", turn_loader, 0);
         add("loader-1", turn_loader, 1);
         add("loader-2", turn_loader, 2);
+    } else if (strcmp(word, "spans") == 0) {
+        add("spans-0", turn_spans, 0);
+        add("spans-1", turn_spans, 1);
+    } else if (strncmp(word, "stuck=", 6) == 0) {
+        make_stuck(atoi(word + 6));
     } else if (strncmp(word, "idle=", 5) == 0) {
         make_idle(atoi(word + 5));
     } else if (strncmp(word, "keep=", 5) == 0) {
@@ -317,6 +368,7 @@ static int tell_truth(void *user, srun_admin_exchange *exchange, srun_err *err)
 static int load_run(void *self, srun_context *ctx, srun_err *err)
 {
     (void)self;
+    tracer = srun_context_tracer(ctx);
     for (unsigned i = 0; i < worker_count; i++)
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             return srun_fail(err, -EAGAIN, "a thread");
