@@ -2,6 +2,7 @@
 #include "port.h"
 
 #include "admin/admin.h"
+#include "capture.h"
 #include "fork.h"
 #include "instruments.h"
 #include "knobs.h"
@@ -72,7 +73,9 @@ static int make(srun_runner *runner)
                                     .timeline = copy_timeline,
                                     .metrics = instruments_expose,
                                     .profile = profiling_take,
-                                    .symbols = profiling_symbols};
+                                    .symbols = profiling_symbols,
+                                    .captures = capture_list,
+                                    .capture = capture_get};
     return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
 }
 

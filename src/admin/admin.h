@@ -65,6 +65,16 @@ struct admin_profile_ask {
     int cancel_fd; /* readable: it is to end early */
 };
 
+/* A profile that was kept by itself. */
+struct admin_capture {
+    uint64_t number;  /* from 1 */
+    int64_t time_ms;  /* Unix time */
+    bool cpu;         /* else the stacks of all threads */
+    char service[64]; /* "": of the whole process */
+    char why[160];
+    size_t size;
+};
+
 struct buf;
 
 struct admin_host {
@@ -85,6 +95,12 @@ struct admin_host {
     int (*profile)(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
     /* The names of addresses: "0x12+0x34", as pprof asks, a line for each. Threads: any. */
     int (*symbols)(const char *addresses, struct buf *out, srun_err *err);
+    /* What was kept, oldest first; up to capacity; how many. NULL: never anything. Threads: any. */
+    size_t (*captures)(srun_runner *runner, struct admin_capture *out, size_t capacity);
+    /* One of them: ADMIN_PROTO or ADMIN_TOP of processor time, ADMIN_EACH of stacks. 0; -EINVAL:
+     * not in this form, but about is filled in; -ENOENT, -ENOMEM. Threads: any. */
+    int (*capture)(srun_runner *runner, uint64_t number, enum admin_form form,
+                   struct admin_capture *about, struct buf *out);
 };
 
 /* From worst to best trusted; each may what those before it may. */
