@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/ensure.h"
 #include "base/fd.h"
+#include "capture.h"
 #include "log/log.h"
 #include "outcome.h"
 
@@ -315,6 +316,7 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
     outcome_look_ready(runner);
     publish_state(runner, service, action, now);
     checkup_state(runner, action, now);
+    capture_state(runner, service, action->to, now);
     tracing_state(runner, service, action);
     tell_state(runner, service, action);
     listeners_tell(&runner->listeners, &(struct srun_transition){.service = service->name,
@@ -460,6 +462,7 @@ static void do_what_is_due(srun_runner *runner)
     } while (again);
     if (now >= runner->watch_at)
         watch_check(runner, now);
+    capture_turn(runner, now);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
         outcome_leave(runner, now);
     bool starved = pool_tend(runner->pool);
@@ -479,6 +482,9 @@ int64_t control_wake(const srun_runner *runner)
         wake = runner->watch_at;
     if (runner->staff_at < wake)
         wake = runner->staff_at;
+    int64_t capture_at = capture_wake(runner);
+    if (capture_at < wake)
+        wake = capture_at;
     return runner->hook.deadline < wake ? runner->hook.deadline : wake;
 }
 

@@ -158,6 +158,18 @@ static const struct knob knobs[] = {
     {.group = "telemetry", .key = "log_insecure", .variable = "SRUN_OTEL_LOG_EXPORTER_ENDPOINT_INSECURE", FIELD(telemetry.log_insecure),
      .type = KNOB_ON,
      .help = "an endpoint without a scheme is spoken to without TLS"},
+    {.group = "profile", .key = "capture", .variable = "SRUN_CAPTURE", FIELD(profile.capture),
+     .type = KNOB_ON,
+     .help = "profiles are kept when the program is busy or hangs"},
+    {.group = "profile", .key = "capture_cpu", .variable = "SRUN_CAPTURE_CPU", FIELD(profile.capture_cpu),
+     .type = KNOB_PERCENT, .fallback = 90,
+     .help = "busy: percent of one processor that the process takes"},
+    {.group = "profile", .key = "capture_after", .variable = "SRUN_CAPTURE_AFTER", FIELD(profile.capture_after_ms),
+     .type = KNOB_TIME, .fallback = 10000, .min = 1,
+     .help = "for so long, until a profile is taken"},
+    {.group = "profile", .key = "capture_for", .variable = "SRUN_CAPTURE_FOR", FIELD(profile.capture_for_ms),
+     .type = KNOB_TIME, .fallback = 5000, .min = 1,
+     .help = "how long that profile is"},
 };
 _Static_assert(COUNT_OF(knobs) <= CONFIG_KNOBS_MAX, "a place for each in struct config");
 /* clang-format on */
@@ -222,6 +234,7 @@ const char *knob_accepted(const struct knob *knob, char out[KNOB_TEXT_MAX])
         [KNOB_TIME] = "300ms, 1.5s, 2h45m",
         [KNOB_ON] = "true, false",
         [KNOB_DISABLED] = "true, false",
+        [KNOB_PERCENT] = "1 to 100000",
         [KNOB_PATH] = "a path of up to 4095 bytes",
         [KNOB_PLACE] = "none, a path of up to 4095 bytes",
         [KNOB_ADDRESS] = "none, 127.0.0.1:8778, [::]:8778",
@@ -248,6 +261,9 @@ static const char *number_text(const struct knob *knob, int64_t number, char out
             if (word->value == number)
                 return word->word;
         return "?";
+    case KNOB_PERCENT:
+        (void)snprintf(out, KNOB_TEXT_MAX, "%lld", (long long)number);
+        return out;
     case KNOB_ON:
         return number != 0 ? "true" : "false";
     case KNOB_DISABLED:
@@ -288,6 +304,12 @@ static int read_time(const struct knob *knob, const char *text, int64_t *out)
     return rc;
 }
 
+static int read_percent(const char *text, int64_t *out)
+{
+    int rc = parse_int(text, out);
+    return rc == 0 && (*out < 1 || *out > KNOB_PERCENT_MAX) ? -EINVAL : rc;
+}
+
 static int read_number(const struct knob *knob, const char *text, int64_t *out)
 {
     bool truth = false;
@@ -295,21 +317,19 @@ static int read_number(const struct knob *knob, const char *text, int64_t *out)
         return read_time(knob, text, out);
     if (knob->type == KNOB_WORD)
         return read_word(knob, text, out);
+    if (knob->type == KNOB_PERCENT)
+        return read_percent(text, out);
     int rc = parse_bool(text, &truth);
     *out = truth == (knob->type == KNOB_ON);
     return rc;
 }
 
 static const char *const refusals[KNOB_TYPE_COUNT] = {
-    [KNOB_TIME] = "is not a duration",
-    [KNOB_WORD] = "is not known",
-    [KNOB_ON] = "is not true or false",
-    [KNOB_DISABLED] = "is not true or false",
-    [KNOB_PATH] = "is not a path",
-    [KNOB_PLACE] = "is not a path",
-    [KNOB_ADDRESS] = "is not an address with a port",
-    [KNOB_NAMES] = "is not a list of names",
-    [KNOB_URL] = "is not a URL",
+    [KNOB_TIME] = "is not a duration",       [KNOB_WORD] = "is not known",
+    [KNOB_ON] = "is not true or false",      [KNOB_DISABLED] = "is not true or false",
+    [KNOB_PERCENT] = "is not a percentage",  [KNOB_PATH] = "is not a path",
+    [KNOB_PLACE] = "is not a path",          [KNOB_ADDRESS] = "is not an address with a port",
+    [KNOB_NAMES] = "is not a list of names", [KNOB_URL] = "is not a URL",
 };
 
 /* IPv4:PORT or [IPv6]:PORT. */
@@ -399,6 +419,9 @@ int knob_resolve(const struct knob *knob, struct config *config, srun_err *err)
     if (knob->type == KNOB_TIME && (number < 0 || number > KNOB_TIME_MAX))
         return srun_fail(err, -EINVAL, "config.%s: %lld is out of range: accepted are 0 to %lld",
                          knob->field, number, (long long)KNOB_TIME_MAX);
+    if (knob->type == KNOB_PERCENT && (number < 0 || number > KNOB_PERCENT_MAX))
+        return srun_fail(err, -EINVAL, "config.%s: %lld is out of range: accepted are 0 to %d",
+                         knob->field, number, KNOB_PERCENT_MAX);
     if (knob->type == KNOB_ON || knob->type == KNOB_DISABLED)
         number = number != 0;
     if (number == 0)

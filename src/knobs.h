@@ -14,6 +14,7 @@ enum knob_type {
     KNOB_WORD,     /* an enum or int, one of words */
     KNOB_ON,       /* int: 1 = true */
     KNOB_DISABLED, /* int: 1 = false; people read and write the opposite, "enabled" */
+    KNOB_PERCENT,  /* int, 1 to KNOB_PERCENT_MAX */
     KNOB_PATH,     /* this and what follows: a string owned by struct config, NULL at first */
     KNOB_PLACE,    /* a path, or "none" */
     KNOB_ADDRESS,  /* IP:PORT, or "none" */
@@ -53,6 +54,8 @@ static inline bool knob_is_text(const struct knob *knob)
 }
 
 #define KNOB_TIME_MAX (INT64_C(876000) * 60 * 60 * 1000) /* a hundred years */
+
+#define KNOB_PERCENT_MAX 100000 /* a thousand processors */
 
 const struct knob *knobs_all(size_t *count);
 

@@ -2,6 +2,7 @@
 #include "port.h"
 
 #include "admin/admin.h"
+#include "capture.h"
 #include "fork.h"
 #include "instruments.h"
 #include "knobs.h"
@@ -74,7 +75,9 @@ static int make(srun_runner *runner)
                                     .metrics = instruments_expose,
                                     .profile = profiling_take,
                                     .symbols = profiling_symbols,
-                                    .spans = tapping_take};
+                                    .spans = tapping_take,
+                                    .captures = capture_list,
+                                    .capture = capture_get};
     return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
 }
 

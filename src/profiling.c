@@ -67,6 +67,41 @@ static int take_cpu(const struct admin_profile_ask *ask, struct buf *out, srun_e
     return rc < 0 ? rc : write_profile(&profile, &pprof_cpu, ask->form, out, err);
 }
 
+int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
+                       struct buf *top, srun_err *err)
+{
+    auto_profile struct profile profile = {0};
+    struct names *names = NULL;
+    const struct cpu_ask how = {.span_ns = ask->span_ns, .hz = CPU_HZ, .cancel_fd = ask->cancel_fd};
+    int rc = cpu_profile(&how, &profile, err);
+    rc = rc < 0 ? rc : name_begin(&names, profile.known, err);
+    if (rc < 0)
+        return rc;
+    buf_printf(&profile.remarks, "%s\n", why);
+    pprof_write(proto, &profile, &pprof_cpu, names);
+    text_top(top, &profile, &pprof_cpu, names);
+    name_end(names);
+    return proto->failed || top->failed ? no_memory(err) : 0;
+}
+
+int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err)
+{
+    auto_threads struct threads threads = {0};
+    struct names *names = NULL;
+    size_t before = out->size;
+    int rc = threads_ask(cancel_fd, &threads, err);
+    rc = rc < 0 ? rc : name_begin(&names, threads.known, err);
+    if (rc < 0)
+        return rc;
+    text_threads_each(out, &threads, names);
+    if (!out->failed && out->size > most) {
+        out->size = before;
+        text_threads_grouped(out, &threads, names);
+    }
+    name_end(names);
+    return out->failed ? no_memory(err) : 0;
+}
+
 static int take_threads(const struct admin_profile_ask *ask, struct buf *out, srun_err *err)
 {
     auto_threads struct threads threads = {0};

@@ -12,4 +12,11 @@
 int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
 int profiling_symbols(const char *addresses, struct buf *out, srun_err *err);
 
+/* To be kept. Processor time as profile.proto, with why as a comment, and as a table. The stacks of
+ * all threads as text, behind what is there: each by itself, or, where that is more than so many
+ * bytes in all, equal ones together. As profiling_take. */
+int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
+                       struct buf *top, srun_err *err);
+int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err);
+
 #endif

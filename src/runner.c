@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/stack.h"
 #include "base/thread.h"
+#include "capture.h"
 #include "crash.h"
 #include "exporting.h"
 #include "fork.h"
@@ -190,7 +191,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     int phase = atomic_load(&runner->phase);
     ENSURE(phase == RUNNER_ASSEMBLING || phase == RUNNER_FINISHED);
     bool asks = !pushing_close(runner); /* before those are gone whom callbacks ask */
-    if (runner->stuck > 0)
+    if (!capture_end(runner) || runner->stuck > 0)
         return leave(runner);
     runner->pool = pool_free(runner->pool, LAST_WORDS);
     runner->checkup.pool = pool_free(runner->checkup.pool, LAST_WORDS);
@@ -205,6 +206,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     checkup_destroy(runner);
     free_services(runner);
     port_free(runner);
+    capture_free(runner);
     runner->instruments = instruments_free(runner->instruments);
     if (!finish_exports(runner))
         return NULL;
@@ -444,6 +446,7 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
     rc = rc < 0 ? rc : pushing_start(runner, err);
     if (rc < 0)
         return rc;
+    capture_start(runner);
     acquire_process(runner);
     succession_start(runner);
     control_start(runner);

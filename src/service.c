@@ -458,6 +458,22 @@ void service_describe_stack(struct service *service, char *out, size_t size)
                        size);
 }
 
+static void note_tid(void *arg, pthread_t thread, int tid)
+{
+    int *out = arg;
+    (void)thread;
+    *out = tid;
+}
+
+int service_tid(struct service *service)
+{
+    int tid = 0;
+    for (unsigned i = 0; i < JOBS; i++)
+        if (with_job(service, i, note_tid, &tid))
+            return tid;
+    return service->has_thread ? __atomic_load_n(&service->tid, __ATOMIC_ACQUIRE) : 0;
+}
+
 void service_abandon(struct service *service)
 {
     for (unsigned i = 0; i < JOBS; i++) {

@@ -151,6 +151,9 @@ void service_interrupt(struct service *service);
  * run's. */
 void service_describe_stack(struct service *service, char *out, size_t size);
 
+/* The thread of that call; 0: there is none. */
+int service_tid(struct service *service);
+
 /* Its calls in flight will not be waited for. */
 void service_abandon(struct service *service);
 

@@ -7,6 +7,7 @@
 #include "runner.h"
 
 #include "base/clock.h"
+#include "capture.h"
 #include "outcome.h"
 
 #include <srun/log.h>
@@ -48,6 +49,7 @@ static bool check_heartbeat(srun_runner *runner, struct service *service, int64_
         SRUN_WARN(service->log, "heartbeat missed",
                   SRUN_MS("promised_every", service->options.heartbeat_ms));
         notify_status(&runner->notify, "the heartbeat of %s is missed", service->name);
+        capture_hang(runner, service, "its heartbeat is missed", now);
     } else if (due != SEQUENCE_NEVER) {
         SRUN_INFO(service->log, "heartbeat back");
         outcome_look_ready(runner);

@@ -157,6 +157,18 @@ struct srun_config {
         int (*upgrade)(void *user, const struct srun_upgrade_event *event, srun_err *err);
         void *reserved[3];
     } hooks;
+
+    struct {
+        int capture;              /* 1: profiles are kept when the program is busy or hangs, see
+                                     docs/profiling.md [0] SRUN_CAPTURE */
+        int capture_cpu;          /* busy: percent of one processor that the process takes, up to
+                                     100000 [90] SRUN_CAPTURE_CPU */
+        int reserved[2];
+        int64_t capture_after_ms; /* for so long, until a profile is taken [10000]
+                                     SRUN_CAPTURE_AFTER */
+        int64_t capture_for_ms;   /* how long that profile is [5000] SRUN_CAPTURE_FOR */
+        void *more[4];
+    } profile;
 };
 
 #define SRUN_CONFIG(...)                                                                           \

@@ -65,6 +65,16 @@ struct admin_profile_ask {
     int cancel_fd; /* readable: it is to end early */
 };
 
+/* A profile that was kept by itself. */
+struct admin_capture {
+    uint64_t number;  /* from 1 */
+    int64_t time_ms;  /* Unix time */
+    bool cpu;         /* else the stacks of all threads */
+    char service[64]; /* "": of the whole process */
+    char why[160];
+    size_t size;
+};
+
 struct buf;
 struct json;
 
@@ -91,6 +101,12 @@ struct admin_host {
      * profile, with nothing written. NULL: there are none. Threads: any. */
     int (*spans)(srun_runner *runner, int64_t span_ns, int cancel_fd, struct json *events,
                  uint64_t *missed, srun_err *err);
+    /* What was kept, oldest first; up to capacity; how many. NULL: never anything. Threads: any. */
+    size_t (*captures)(srun_runner *runner, struct admin_capture *out, size_t capacity);
+    /* One of them: ADMIN_PROTO or ADMIN_TOP of processor time, ADMIN_EACH of stacks. 0; -EINVAL:
+     * not in this form, but about is filled in; -ENOENT, -ENOMEM. Threads: any. */
+    int (*capture)(srun_runner *runner, uint64_t number, enum admin_form form,
+                   struct admin_capture *about, struct buf *out);
 };
 
 /* From worst to best trusted; each may what those before it may. */

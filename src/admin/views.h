@@ -15,6 +15,7 @@ admin_view services_view, history_view;  /* views_services.c */
 admin_view config_view, flags_view;      /* views_settings.c */
 admin_view build_view, generations_view; /* views_program.c */
 admin_view threads_view, timeline_view;  /* views_activity.c */
+admin_view captures_view;                /* views_captures.c */
 admin_view status_view;                  /* status.c */
 
 /* Each adds a member of that name: an array. */

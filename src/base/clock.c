@@ -17,6 +17,11 @@ int64_t clock_real_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t clock_processor_now(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 int64_t clock_after_ms(int64_t now, int64_t ms)
 {
     int64_t span, sum;

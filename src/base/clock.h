@@ -20,6 +20,9 @@ int64_t clock_now(const struct clock *clock);
 /* Monotonic nanoseconds of the system, whatever the runner's clock says. */
 int64_t clock_real_now(void);
 
+/* The processor time that this process has taken, in nanoseconds. */
+int64_t clock_processor_now(void);
+
 /* The time ms after now, within 0 and INT64_MAX, which is never. */
 int64_t clock_after_ms(int64_t now, int64_t ms);
 

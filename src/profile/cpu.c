@@ -18,7 +18,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOK_NS (50 * NS_PER_MS)   /* for samples and new threads */
@@ -73,13 +72,6 @@ void cpu_on_timer(const siginfo_t *info, const void *context)
 }
 
 /* --- while sessions run ---------------------------------------------------------------------- */
-
-static int64_t cpu_now(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 static void drain_locked(void)
 {
@@ -178,7 +170,7 @@ static int join_locked(struct session *session, srun_err *err)
     if (first)
         (void)timers_update(&timers);
     session->refused = timers.refused;
-    session->cpu_ns = cpu_now();
+    session->cpu_ns = clock_processor_now();
     return 0;
 }
 
@@ -202,7 +194,7 @@ static void name_deaf_locked(struct buf *out)
 static void remark_locked(const struct session *session)
 {
     struct buf *out = &session->profile->remarks;
-    double taken = (double)(cpu_now() - session->cpu_ns) / 1e9;
+    double taken = (double)(clock_processor_now() - session->cpu_ns) / 1e9;
     buf_printf(out, "%.2fs of %.2fs processor time was sampled, at %lld Hz\n",
                (double)session->sampled_ns / 1e9, taken,
                (long long)(NS_PER_S / session->period_ns));

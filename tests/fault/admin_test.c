@@ -91,6 +91,7 @@ static const struct request {
     {"GET /metrics HTTP/1.1\r\n" HOST "\r\n", false, 200},
     {"GET /services HTTP/1.1\r\n" HOST "\r\n", false, 200},
     {"GET /status.json HTTP/1.1\r\n" HOST "\r\n", false, 200},
+    {"GET /debug/captures HTTP/1.1\r\n" HOST "\r\n", false, 200},
     {"GET / HTTP/1.1\r\n" HOST "\r\n", false, 200},
     {"GET /own HTTP/1.1\r\n" HOST "\r\n", false, 200},
     {"GET /nowhere HTTP/1.1\r\n" HOST "Accept: application/json\r\n\r\n", false, 404},
@@ -198,7 +199,8 @@ static srun_runner *make(void)
         .log.fd_plus_one = quiet + 1,
         .signals.disabled = 1,
         .health.enabled = 1,
-        .admin = {.address = "127.0.0.1:0", .socket = socket_path, .token_file = token_file}};
+        .admin = {.address = "127.0.0.1:0", .socket = socket_path, .token_file = token_file},
+        .profile.capture = 1};
     ck_assert_msg(srun_runner_new(&runner, &config, &err) == 0, "%s", err.text);
     ck_assert_int_eq(srun_serve(runner, "db", wait_for_the_end, NULL, &err), 0);
     return runner;

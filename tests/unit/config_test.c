@@ -51,6 +51,8 @@ static struct three values_of(const struct knob *knob)
         return (struct three){"true", "false", "true"};
     case KNOB_DISABLED:
         return (struct three){"false", "true", "false"};
+    case KNOB_PERCENT:
+        return (struct three){"7", "8", "100000"};
     case KNOB_PATH:
     case KNOB_PLACE:
         return (struct three){"/code", "/file", "/environment"};

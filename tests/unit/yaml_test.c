@@ -146,16 +146,16 @@ START_TEST(says_file_line_key_value_and_what_is_accepted)
             {"srun:\n  log: {}\n  lgo: {}\n", ":3: srun: no such key \"lgo\": did you mean log?"},
             {"srun: {metrics: {}}",
              ":1: srun: no such key \"metrics\": accepted are log, timeouts, "
-             "upgrade, crash, debug, health, admin, telemetry"},
+             "upgrade, crash, debug, health, admin, telemetry, profile"},
             {"srun:\n  timeouts:\n    stpo: 5s\n",
              ":3: srun.timeouts: no such key \"stpo\": did you mean stop?"},
             {"srun: {log: {stop: 5s}}",
              ":1: srun.log: no such key \"stop\": accepted are format, level, source, journal"},
             {"srun: {LOG: {}}",
              ":1: srun: no such key \"LOG\": accepted are log, timeouts, upgrade, "
-             "crash, debug, health, admin, telemetry"},
+             "crash, debug, health, admin, telemetry, profile"},
             {"srun: {<<: {}}", ":1: srun: no such key \"<<\": accepted are log, timeouts, upgrade, "
-                               "crash, debug, health, admin, telemetry"},
+                               "crash, debug, health, admin, telemetry, profile"},
             {"srun: {}\napp: 1\nsrun: {}\n", ":3: srun: duplicate key: accepted is one"},
             {"srun:\n  log: {}\n  log: {}\n", ":3: srun.log: duplicate key: accepted is one"},
             {"srun:\n  log:\n    level: warn\n    level: warn\n",

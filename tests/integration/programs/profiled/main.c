@@ -14,6 +14,8 @@
  *     spans       two threads that end spans, within and beside each other, with names that hurt
  *     stuck=N     N threads that wait for a mutex, which is never given back
  *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
+ *     hang        the end of the service never comes
+ *     mute        the service promises a heartbeat, and gives none
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
  */
@@ -274,6 +276,16 @@ static NOINLINE void keep_little(size_t bytes)
     sink++;
 }
 
+/* --- a service that hangs -------------------------------------------------------------------- */
+
+static bool hangs, mute;
+
+static NOINLINE void hang_for_good(void)
+{
+    for (;;)
+        (void)pause();
+}
+
 /* --- the program ----------------------------------------------------------------------------- */
 
 static void add(const char *name, void (*turn)(struct worker *), unsigned share)
@@ -341,6 +353,10 @@ static void take_word(const char *word)
         size_t bytes = (size_t)atoi(word + 5) << 20;
         keep_much(bytes / 4 * 3);
         keep_little(bytes / 4);
+    } else if (strcmp(word, "hang") == 0) {
+        hangs = true;
+    } else if (strcmp(word, "mute") == 0) {
+        mute = true;
     } else if (strcmp(word, "handler") == 0) {
         (void)signal(SIGPROF, on_prof);
     }
@@ -375,6 +391,8 @@ static int load_run(void *self, srun_context *ctx, srun_err *err)
     srun_ready(ctx);
     while (srun_sleep_ms(ctx, 60000) == 0)
         ;
+    if (hangs)
+        hang_for_good();
     atomic_store(&stopping, true);
     for (unsigned i = 0; i < worker_count; i++)
         (void)pthread_join(workers[i].thread, NULL);
@@ -396,7 +414,8 @@ static int setup(srun_runner *runner, void *user, srun_err *err)
         rc = srun_flag_string(runner, &key, "api-key", "", "another one", err);
     if (rc == 0)
         rc = srun_admin_route(runner, "GET", "/truth", tell_truth, NULL, err);
-    return rc < 0 ? rc : srun_runner_add(runner, "load", &load, NULL, NULL, err);
+    struct srun_service_options options = {.size = sizeof options, .heartbeat_ms = mute ? 50 : 0};
+    return rc < 0 ? rc : srun_runner_add(runner, "load", &load, NULL, &options, err);
 }
 
 int main(int argc, char **argv)

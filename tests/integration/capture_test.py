@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Profiles that are kept without being asked for, of a real program (programs/profiled) that is busy, or
+hangs."""
+import os
+import re
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+from admin import AdminServer  # noqa: E402
+from endure import eventually  # noqa: E402
+from pprof import Profile  # noqa: E402
+from support import BUILD_DIR, SANITIZE, Suite, check, equal  # noqa: E402
+
+suite = Suite("capture")
+PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "profiled")
+HELD_BACK = "thread" in SANITIZE  # no profiles, as profile_test.py says
+SOON = {"SRUN_CAPTURE": "true", "SRUN_CAPTURE_CPU": "5", "SRUN_CAPTURE_AFTER": "200ms",
+        "SRUN_CAPTURE_FOR": "1s"}
+NEVER_BUSY = {"SRUN_CAPTURE": "true", "SRUN_CAPTURE_CPU": "100000"}
+
+
+def served(folder, plan, env):
+    return AdminServer([PROGRAM], folder, {"PROFILED": plan, **env})
+
+
+def captures(server):
+    answer = server.json("/debug/captures")
+    check(answer["captures_enabled"], "they are off")
+    return answer["captures"]
+
+
+def first(server, log):
+    """The first capture, once the log says that it was kept."""
+    path = server.wait_for(rf'msg="{log}" .*path=(/debug/captures/\d+)').group(1)
+    found = captures(server)[0]
+    equal(found["path"], path)
+    check(0 < found["bytes"] <= 1 << 20, f"{found}")
+    return found
+
+
+def get(server, path):
+    response = server.get(path)
+    equal(response.status, 200, f"{path}: {response.body[:200]}")
+    return response.body
+
+
+def threads(server):
+    names = []
+    for tid in os.listdir(f"/proc/{server.pid}/task"):
+        try:
+            with open(f"/proc/{server.pid}/task/{tid}/comm", encoding="utf-8") as file:
+                names.append(file.read().strip())
+        except OSError:
+            pass  # it has just ended
+    return names
+
+
+@suite.test
+def off_it_is_nothing(folder):
+    with served(folder, "spin", {}) as server:
+        equal(server.json("/debug/captures"), {"v": 1, "captures_enabled": False, "captures": []})
+        check(b"SRUN_CAPTURE=true" in get(server, "/debug/captures"), "it does not say how")
+        check("srun:capture" not in threads(server), "there is a thread")
+        equal(server.get("/debug/captures/1").status, 404)
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def a_program_that_is_not_busy_is_left_alone(folder):
+    with served(folder, "", NEVER_BUSY) as server:
+        eventually(lambda: "srun:capture" in threads(server), "a thread that looks")
+        equal(captures(server), [])
+        check(b"Nothing was captured" in get(server, "/debug/captures"), "the text")
+        equal(server.stop(), 0, "exit code")
+
+
+def a_busy_program_has_a_profile_of_it(folder):
+    with served(folder, "spin", SOON) as server:
+        capture = first(server, "a CPU profile was captured")
+        equal((capture["kind"], capture["service"]), ("cpu", ""))
+        check(re.fullmatch(r"\d+% of a processor for \S+", capture["why"]), capture["why"])
+        found = Profile(get(server, capture["path"]))
+        found.check()
+        flat = found.by_function()
+        check(flat["spin_long"] + flat["spin_short"] > 0.5 * found.total(), str(flat))
+        check(capture["why"] in found.comments, str(found.comments))
+        top = get(server, capture["path"] + "?format=top").decode()
+        check("spin_" in top, top)
+        equal(server.get(capture["path"] + "?format=flame").status, 400)
+        check(b"  cpu   " in get(server, "/debug/captures"), "the table")
+        equal(len(captures(server)), 1, "captures while it stays busy")
+        equal(server.stop(), 0, "exit code")
+
+
+def a_profile_gives_way_to_the_end(folder):
+    with served(folder, "spin", {**SOON, "SRUN_CAPTURE_FOR": "10m"}) as server:
+        eventually(lambda: caught(server.pid), "SIGPROF is taken")
+        equal(server.stop(), 0, "exit code")
+
+
+def caught(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        mask = int(re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M)[1], 16)
+    return bool(mask & 1 << (signal.SIGPROF - 1))
+
+
+def a_service_that_hangs_in_its_stop_is_seen_before_it_is_given_up(folder):
+    env = {**NEVER_BUSY, "SRUN_STOP_TIMEOUT": "2s", "SRUN_STUCK_GRACE": "10m"}
+    with served(folder, "hang", env) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        capture = first(server, "the stacks of all threads were captured")
+        equal((capture["kind"], capture["service"]), ("stacks", "load"))
+        match = re.fullmatch(r"run takes (\S+)s of 2s, in thread (\d+)", capture["why"])
+        check(match is not None, capture["why"])
+        check(float(match[1]) >= 1.5, capture["why"])
+        text = get(server, capture["path"]).decode()
+        check(text.startswith(f"service load: {capture['why']}\n"), text[:200])
+        check(re.search(rf'^thread {match[2]} "[^"]*" \[sleeping\]:\n(?:.+\n)*?hang_for_good',
+                        text, re.M), text)
+        os.kill(server.pid, signal.SIGKILL)  # it would take ten minutes
+        server.wait()
+
+
+def hanging_comes_before_what_is_being_taken(folder):
+    env = {**SOON, "SRUN_CAPTURE_FOR": "10m", "SRUN_STOP_TIMEOUT": "2s",
+           "SRUN_STUCK_GRACE": "10m"}
+    with served(folder, "spin hang", env) as server:
+        eventually(lambda: caught(server.pid), "SIGPROF is taken")
+        os.kill(server.pid, signal.SIGTERM)
+        server.wait_for('msg="the stacks of all threads were captured"')
+        equal([one["kind"] for one in captures(server)], ["cpu", "stacks"])
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def a_heartbeat_that_is_missed_is_a_service_that_hangs(folder):
+    with served(folder, "mute", NEVER_BUSY) as server:
+        capture = first(server, "the stacks of all threads were captured")
+        equal((capture["service"], capture["why"]), ("load", "its heartbeat is missed"))
+        check("load_run" in get(server, capture["path"]).decode(), "the stack of the service")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def what_cannot_be_taken_is_told(folder):
+    with served(folder, "handler mute", NEVER_BUSY) as server:
+        why = "thread sanitizer" if HELD_BACK else "SIGPROF is taken"
+        server.wait_for(rf'msg="nothing was captured" kind=stacks .*error=".*{why}')
+        equal(captures(server), [])
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def without_the_admin_port_there_is_nothing_to_get(folder):
+    with served_without_port(folder) as server:
+        server.wait_for('msg="nothing is captured"')
+        check("srun:capture" not in threads(server), "there is a thread")
+        equal(server.stop(), 0, "exit code")
+
+
+def served_without_port(folder):
+    return served(folder, "", {**NEVER_BUSY, "SRUN_ADMIN": "false"})
+
+
+if not HELD_BACK:
+    for test in (a_busy_program_has_a_profile_of_it, a_profile_gives_way_to_the_end,
+                 a_service_that_hangs_in_its_stop_is_seen_before_it_is_given_up,
+                 hanging_comes_before_what_is_being_taken,
+                 a_heartbeat_that_is_missed_is_a_service_that_hangs):
+        suite.test(test)
+
+suite.main(at_once=1 if SANITIZE else 2)
