@@ -6,6 +6,7 @@
  *
  *     bench_log [--json]
  */
+#include "allocations.h"
 #include "log/log.h"
 
 #include "pieces.h"
@@ -23,38 +24,6 @@
 #define RECORDS_OF_A_PIECE 1000
 #define DISABLED_OF_A_PIECE 100000
 #define ALLOCATION_RECORDS 1000000
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 0
-#else
-#define COUNTS_ALLOCATIONS 1
-#endif
-
-static uint64_t allocations;
-
-#if COUNTS_ALLOCATIONS
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *pointer, size_t size);
-
-void *malloc(size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *pointer, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_realloc(pointer, size);
-}
-#endif
 
 enum { THREADS = 3 };
 static const unsigned thread_counts[THREADS] = {1, 2, 4};
@@ -173,10 +142,10 @@ static uint64_t measure_allocations(void)
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     srun_logger *log = logger_on(fd, SRUN_LOG_JSON);
     log_one(log, 0); /* what a thread does once: the zone's rules */
-    uint64_t before = allocations;
+    uint64_t before = allocations_so_far();
     for (int64_t i = 0; i < ALLOCATION_RECORDS; i++)
         log_one(log, i);
-    uint64_t after = allocations;
+    uint64_t after = allocations_so_far();
     srun_logger_free(log);
     close(fd);
     return after - before;

@@ -6,6 +6,7 @@
  *
  *     bench_log_export [--json]
  */
+#include "allocations.h"
 #include "runner.h"
 
 #include <fcntl.h>
@@ -18,38 +19,6 @@
 
 #define ROUNDS 801
 #define RECORDS_PER_ROUND 1000 /* the queue has 2048 places, and is empty before each round */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 0
-#else
-#define COUNTS_ALLOCATIONS 1
-#endif
-
-static uint64_t allocations;
-
-#if COUNTS_ALLOCATIONS
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *pointer, size_t size);
-
-void *malloc(size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *pointer, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_realloc(pointer, size);
-}
-#endif
 
 static double now_ns(void)
 {
@@ -116,13 +85,13 @@ int main(int argc, char **argv)
     srun_runner *without = open_runner(fd, NULL), *with = open_runner(fd, &nothing);
     (void)write_some(srun_runner_log(with)); /* what a thread does once */
     (void)srun_runner_flush_logs(with, 10000);
-    uint64_t before = allocations;
+    uint64_t before = allocations_so_far();
     for (int round = 0; round < ROUNDS; round++) {
         off[round] = write_some(srun_runner_log(without));
         on[round] = write_some(srun_runner_log(with));
         (void)srun_runner_flush_logs(with, 10000);
     }
-    uint64_t allocated = allocations - before;
+    uint64_t allocated = allocations_so_far() - before;
     struct logs_stats stats;
     logs_stats(with->shipping.logs, &stats);
     (void)srun_runner_free(with);

@@ -7,6 +7,7 @@
  *
  *     bench_traces [--json]
  */
+#include "allocations.h"
 #include "telemetry/traces.h"
 
 #include "pieces.h"
@@ -19,27 +20,6 @@
 
 enum { ROUNDS = 3, OPS = 1000, QUEUE = 8192, THREADS = 3 };
 static const unsigned thread_counts[THREADS] = {1, 2, 4};
-
-static _Atomic uint64_t allocations;
-
-#ifndef __SANITIZE_THREAD__
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *malloc(size_t size);
-void *calloc(size_t count, size_t size);
-
-void *malloc(size_t size)
-{
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __libc_calloc(count, size);
-}
-#endif
 
 /* --- an exporter that forgets ---------------------------------------------------------------- */
 
@@ -148,10 +128,10 @@ static uint64_t measure_allocations(void)
     struct traces *traces = open_traces(sampler_make(SAMPLER_ON, true, 1));
     spans(NULL, 0, 4096); /* the exporter's arrays have their size */
     (void)traces_flush(traces, INT64_MAX);
-    uint64_t before = atomic_load(&allocations);
+    uint64_t before = allocations_so_far();
     spans(NULL, 0, 1000000);
     (void)traces_flush(traces, INT64_MAX);
-    uint64_t made = atomic_load(&allocations) - before;
+    uint64_t made = allocations_so_far() - before;
     (void)traces_shutdown(traces, INT64_MAX);
     (void)traces_free(traces);
     return made;

@@ -2,6 +2,7 @@
  *
  * The loggers on real descriptors: whole lines, losses that are counted and told, nobody hanging.
  */
+#include "allocations.h"
 #include "base/ensure.h"
 #include "harness.h"
 #include "json_check.h"
@@ -23,43 +24,6 @@
 #include <unistd.h>
 
 #define LIMIT_MS 10000 /* for what must take at most 50 ms, on a machine that is very busy */
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTS_ALLOCATIONS 0
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 0
-#endif
-#ifndef COUNTS_ALLOCATIONS
-#define COUNTS_ALLOCATIONS 1
-#endif
-
-static uint64_t allocations;
-
-#if COUNTS_ALLOCATIONS
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *pointer, size_t size);
-
-void *malloc(size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *pointer, size_t size)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __libc_realloc(pointer, size);
-}
-#endif
 
 static srun_logger *logger_on(int fd, srun_log_format format)
 {
@@ -315,12 +279,12 @@ START_TEST(allocates_nothing_for_a_record)
             srun_logger *log = logger_on(fd, (srun_log_format)format);
             memset(large, 'x', sizeof large - 1);
             SRUN_INFO(log, "what a thread does once");
-            uint64_t before = __atomic_load_n(&allocations, __ATOMIC_RELAXED);
+            uint64_t before = allocations_so_far();
             for (int64_t i = 0; i < 100000; i++)
                 SRUN_INFO(log, "m", SRUN_INT("i", i), SRUN_DOUBLE("d", 0.1 + (double)i * 1e-9),
                           SRUN_CODE("error", -EIO), SRUN_MS("took", i),
                           SRUN_STR("s", i % 1000 == 0 ? large : "small"));
-            ck_assert_uint_eq(__atomic_load_n(&allocations, __ATOMIC_RELAXED), before);
+            ck_assert_uint_eq(allocations_so_far(), before);
             srun_logger_free(log);
         }
         close(fd);
