@@ -79,13 +79,20 @@ static NOINLINE void spin_short(uint64_t rounds)
         sink = sink * 31 + i;
 }
 
+/* Of different lengths: turns that keep time with the clock that samples would be seen by it at the
+ * same places again and again. */
 static void turn_spin(struct worker *worker)
 {
+    static _Thread_local uint64_t chance = 88172645463325252;
     (void)worker;
+    chance ^= chance << 13;
+    chance ^= chance >> 7;
+    chance ^= chance << 17;
+    uint64_t rounds = 10000 + chance % 100000;
     int64_t start = cpu_now();
-    spin_long(300000);
+    spin_long(rounds);
     int64_t middle = cpu_now();
-    spin_short(300000);
+    spin_short(rounds);
     atomic_fetch_add(&spin_long_ns, middle - start);
     atomic_fetch_add(&spin_short_ns, cpu_now() - middle);
 }
