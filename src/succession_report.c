@@ -256,13 +256,13 @@ void report_asked(srun_runner *runner, const char *why)
 void report_refusal(srun_runner *runner, const char *reason)
 {
     const struct succession *succession = &runner->succession;
-    SRUN_WARN(runner->log, "upgrade refused", SRUN_STR("why", reason));
-    tell_failure(runner, reason);
     publish_answer(runner, &(struct answer){.code = SRUN_EUPGRADE,
                                             .phase = machine_state_name(succession->machine.state),
                                             .text = reason,
                                             .since = succession->wanted_at,
                                             .covers = succession->taken});
+    SRUN_WARN(runner->log, "upgrade refused", SRUN_STR("why", reason));
+    tell_failure(runner, reason);
 }
 
 void report_launch(srun_runner *runner)
