@@ -9,6 +9,7 @@
 #include "admin/revert.h"
 #include "admin/samples.h"
 #include "admin/watch.h"
+#include "base/duration.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +24,8 @@
 #define ADDRESS_MAX 160
 
 enum { TCP, LOCAL, LISTENERS };
+
+#define PATIENCE_MS 500
 
 struct admin {
     struct admin_host host;
@@ -49,6 +52,8 @@ int admin_new(struct admin **out, const struct admin_host *host)
         return -ENOMEM;
     }
     admin->host = *host;
+    admin->server.patience_ns =
+        (host->patience_ms > 0 ? host->patience_ms : PATIENCE_MS) * NS_PER_MS;
     admin->samples = samples_new();
     admin->revert = revert_new();
     if (admin->samples == NULL || admin->revert == NULL) {

@@ -82,6 +82,7 @@ struct admin_host {
     srun_runner *runner;
     const struct srun_config *config; /* resolved; admin.address and the like are NULL when nobody
                                          has set them */
+    int64_t patience_ms; /* that all places are busy, before a new client is told so; 0: 500 */
     /* By index from 0; false: there is no such one. Threads: any. */
     bool (*setting)(const srun_runner *runner, size_t index, struct admin_setting *out);
     bool (*flag)(const srun_runner *runner, size_t index, struct admin_flag *out);

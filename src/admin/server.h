@@ -24,6 +24,7 @@ struct server {
     const struct routes_user *routes; /* the program's */
     const char *allowed_hosts;        /* or NULL */
     struct token *token;
+    int64_t patience_ns; /* that all are busy, before a new one is told so */
     struct slots slots;
     struct MHD_Daemon *daemon;
     _Atomic bool closing;      /* each response is the last one of its connection */

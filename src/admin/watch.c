@@ -18,7 +18,6 @@
 #define AT_ONCE 16 /* accepted before who has sent something meanwhile gets its turn */
 #define DRAIN_NS (2 * NS_PER_S)
 #define LINGER_NS (100 * NS_PER_MS)
-#define PATIENCE_NS (500 * NS_PER_MS) /* that all are busy, before a new one is told so */
 
 /* Tags in the poller; below them the slots. */
 enum { TAG_CANCEL = CONNECTIONS_SLOTS, TAG_WAKE, TAG_REVERT, TAG_INNER, TAG_LISTENER };
@@ -141,7 +140,8 @@ static bool has_room(struct state *state)
     if (!busy || state->busy_since == 0)
         state->busy_since = busy ? now : 0;
     if (busy)
-        at = now - state->busy_since < PATIENCE_NS ? now + CONNECTIONS_GRACE_NS : now;
+        at =
+            now - state->busy_since < state->server->patience_ns ? now + CONNECTIONS_GRACE_NS : now;
     state->paused_until = at;
     return at <= now;
 }

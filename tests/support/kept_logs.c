@@ -104,6 +104,7 @@ static void take_logs(struct telemetry_exporter *exporter, const struct telemetr
     pthread_cond_broadcast(&kept->changed);
     if (wait_locked(kept, deadline_ns)) {
         out->lost = kept->lose < count ? kept->lose : count;
+        kept->lost += out->lost;
         out->rejected = kept->reject < count - out->lost ? kept->reject : count - out->lost;
         out->accepted = count - out->lost - out->rejected;
         for (size_t i = 0; i < out->accepted; i++)

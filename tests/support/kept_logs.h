@@ -32,7 +32,8 @@ struct kept_logs {
     bool closed;      /* calls wait until kept_logs_open, or their deadline */
     bool interrupted;
     bool deaf;           /* a call waits whatever its deadline says, and interrupt too */
-    size_t lose, reject; /* of each call, so many */
+    size_t lose, reject; /* of each call, so many, or as many as there are */
+    size_t lost;         /* of those calls, so far */
     srun_logger *talks;  /* each call logs to it */
     void (*look)(void *arg, const struct telemetry_log *log);
     void *arg;

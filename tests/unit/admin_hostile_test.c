@@ -373,13 +373,10 @@ START_TEST(answers_probes_while_more_ask_all_the_time_than_there_is_room_for)
         open_port();
         for (int i = 0; i < COUNT; i++)
             ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_all_the_time, &stop), 0);
-        unsigned sent_away = 0; /* on a busy machine all places may be taken for too long */
         for (int i = 0; i < 50; i++) {
             struct answer *answer = port_ask_tcp(&port, GET("/echo"));
-            ck_assert_msg(answer->status == 200 || answer->status == 503, "%s", answer->text);
-            sent_away += answer->status == 503;
+            ck_assert_msg(answer->status == 200, "probe %d: %s", i, answer->text);
         }
-        ck_assert_uint_le(sent_away, harness_slowness() > 1 ? 5 : 1);
         atomic_store(&stop, true);
         for (int i = 0; i < COUNT; i++)
             (void)pthread_join(threads[i], NULL);

@@ -166,7 +166,8 @@ static inline void port_make(struct port *port)
     own.admin.disabled = 1; /* the runner makes none; ours is added below */
     own.admin.address = own.admin.socket = own.admin.token_file = own.admin.allowed_hosts = NULL;
     ck_assert_msg(srun_runner_new(&port->runner, &own, &err) == 0, "%s", err.text);
-    const struct admin_host host = {.runner = port->runner, .config = &port->config};
+    const struct admin_host host = {
+        .runner = port->runner, .config = &port->config, .patience_ms = 500 * harness_slowness()};
     ck_assert_int_eq(admin_new(&port->admin, &host), 0);
     port_add_routes(port->admin);
     ck_assert_msg(
