@@ -114,6 +114,7 @@ const struct fault_call fault_calls[] = {
     {"memset", PURE},
     {"mkdir", "an answer: without the folder there is no unix socket, and it is said why"},
     {"mmap", NULL},
+    {"mremap", NULL},
     {"munmap", RELEASE},
     {"nanosleep", "interrupted, it is called again until the limit of the join"},
     {"newlocale", NULL},

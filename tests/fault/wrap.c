@@ -165,6 +165,11 @@ WRAP(void *, mmap, void *where, size_t size, int protection, int flags, int fd, 
                                                : mmap(where, size, protection, flags, fd, offset);
 }
 
+WRAP(void *, mremap, void *old, size_t old_size, size_t size, int flags)
+{
+    return fails("mremap", FAULT_MEMORY, ENOMEM) ? MAP_FAILED : mremap(old, old_size, size, flags);
+}
+
 /* The C library takes the memory, the library gives it back. */
 WRAP(char *, getcwd, char *out, size_t size)
 {
