@@ -597,7 +597,7 @@ def a_collector_may_ask_for_all_at_once(folder):
                 grown.append(int(file.read().split()[1]) * 4096)
         third = len(grown) // 3
         middle, last = sorted(grown[third:2 * third]), sorted(grown[2 * third:])
-        check(third < 20 or last[third // 2] - middle[third // 2] <= 2 << 20, f"it grows: {grown}")
+        check(SANITIZE or third < 20 or last[third // 2] - middle[third // 2] <= 2 << 20, f"it grows: {grown}")
         equal(server.stop(), 0, "exit code")
 
 
