@@ -52,9 +52,9 @@ def refuse(folder, code, text, *words):
     equal(tree(folder), before, "files")
 
 
-def installed(folder):
+def installed(folder, name="prefix"):
     """The built tree, installed below a folder: the environment in which pkg-config finds it."""
-    prefix = os.path.join(folder, "prefix")
+    prefix = os.path.join(folder, name)
     subprocess.run(["cmake", "--install", BUILD_DIR, "--prefix", prefix], check=True,
                    stdout=subprocess.DEVNULL)
     found = [os.path.join(above, "srun.pc") for above, _, names in os.walk(prefix)
@@ -64,15 +64,19 @@ def installed(folder):
     with open(found[0], "w", encoding="utf-8") as file:
         file.write(text)
     return {**os.environ, "PKG_CONFIG_PATH": os.path.dirname(found[0]),
-            "CFLAGS": cached("CMAKE_C_FLAGS"), "CC": cached("CMAKE_C_COMPILER")}
+            "CFLAGS": sanitizer(), "CC": cached("CMAKE_C_COMPILER")}
+
+
+def sanitizer():
+    """What a program is compiled with that uses the library as it was built."""
+    return f"-fsanitize={cached('SRUN_SANITIZE')}" if cached("SRUN_SANITIZE") else ""
 
 
 def built(folder, source, env):
     """Configures and builds; warnings are errors. The folder of the build."""
     build = os.path.join(source, "build")
-    sanitize = cached("SRUN_SANITIZE")
-    flags = "-Werror" + (f" -fsanitize={sanitize}" if sanitize else "")
-    for step in (["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_FLAGS=" + flags],
+    flags = "-DCMAKE_C_FLAGS=-Werror " + sanitizer()
+    for step in (["cmake", "-S", source, "-B", build, "-G", "Ninja", flags],
                  ["cmake", "--build", build, "-j", "2"],
                  ["ctest", "--test-dir", build, "--output-on-failure"]):
         done = subprocess.run(step, env=env, cwd=folder, capture_output=True, text=True, check=False)
@@ -209,4 +213,5 @@ def systemd_understands_the_unit(folder):
     equal((done.returncode, done.stdout + done.stderr), (0, ""), "systemd-analyze")
 
 
-suite.main()
+if __name__ == "__main__":
+    suite.main()
