@@ -83,7 +83,8 @@ static bool given[128]; /* by letter */
 /* NULL: does every command? */
 static bool takes(const struct command *command, int letter)
 {
-    return strchr(EVERYWHERE, letter) != NULL ||
+    bool asks = command == NULL || command->run != run_new; /* a program, somewhere */
+    return strchr(asks ? EVERYWHERE : "hV", letter) != NULL ||
            (command != NULL && strchr(command->takes, letter) != NULL);
 }
 

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME_LIMIT 32 /* of a user's name, who may be called like the program */
+#define NAME_LIMIT 32
 
 /* --- the name -------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ static bool is_taken(const char *name)
     return false;
 }
 
-/* Good for a file, a unit, a user, a metric and a target of CMake. */
+/* Good for a file, a unit, a metric and a target of CMake. */
 static int check_name(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";

@@ -71,7 +71,7 @@ _srunctl()
         profile) words="--seconds --output" ;;
         upgrade | stop) words="--wait --json" ;;
         drain) words="--off --json" ;;
-        new) words="--dir" ;;
+        new) words="--dir" where='--help --version' ;; # it asks no program
         log-level) words="--for --json" ;;
         '' | metrics | help) words= ;;
         *) words="--json" ;;

@@ -200,6 +200,14 @@ def a_bad_name_is_told_with_what_is_accepted(folder):
 
 
 @suite.test
+def it_asks_no_program(folder):
+    refuse(folder, 2, "--socket: new does not take it; srunctl help new lists what it takes",
+           "ledger", "-s", "x.sock")
+    out = run([SRUNCTL, "help", "new"], folder)[1]
+    equal(sorted(set(re.findall(r"--[a-z-]+", out))), ["--dir", "--help", "--version"], out)
+
+
+@suite.test
 def systemd_understands_the_unit(folder):
     if shutil.which("systemd-analyze") is None:
         return

@@ -26,17 +26,13 @@ static int init(void *self, srun_context *ctx, srun_err *err)
     int rc = srun_listen(ctx, "answer", answer->listen, &answer->listener, err);
     if (rc < 0)
         return rc;
-    rc = srun_listen_address(ctx, answer->listener, answer->address, sizeof answer->address);
-    if (rc < 0)
-        return srun_fail(err, rc, "%s: no address", answer->listen);
-
-    srun_instrument *questions = srun_counter(
-        srun_context_meter(ctx), "mydaemon.questions",
-        SRUN_INSTRUMENT(.unit = "{question}", .help = "Connections, by what became of them."));
+    srun_instrument *questions =
+        srun_counter(srun_context_meter(ctx), "mydaemon.questions",
+                     SRUN_INSTRUMENT(.help = "Connections, by what became of them."));
     answer->answered = srun_bind(questions, SRUN_KVS(SRUN_STR("result", "answered")));
     answer->late = srun_bind(questions, SRUN_KVS(SRUN_STR("result", "late")));
     answer->gone = srun_bind(questions, SRUN_KVS(SRUN_STR("result", "gone")));
-    return 0;
+    return srun_listen_address(ctx, answer->listener, answer->address, sizeof answer->address);
 }
 
 static void accept_clients(struct answer *answer, srun_context *ctx)
@@ -51,7 +47,7 @@ static void accept_clients(struct answer *answer, srun_context *ctx)
     }
     if (fd < 0 && fd != -EAGAIN) {
         SRUN_WARN(srun_context_log(ctx), "accept", SRUN_CODE("error", fd));
-        srun_sleep_ms(ctx, 100); /* out of descriptors: it waits in the backlog */
+        srun_sleep_ms(ctx, 100); /* no descriptor is free: it waits in the backlog */
     }
 }
 
@@ -132,7 +128,7 @@ static int run(void *self, srun_context *ctx, srun_err *err)
     while (!srun_cancelled(ctx))
         turn(answer, ctx, cancel, gate);
 
-    /* Time to stop: those who are here, or in the backlog, are answered; nobody else comes. */
+    /* Time to stop: who is here, or in the backlog while there is room, is answered. */
     accept_clients(answer, ctx);
     srun_listen_close(ctx, "answer");
     while (answer->count > 0)
