@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 2000 /* for a question; less than the time to stop, which is 30 s */
+#define PATIENCE_MS 10000 /* for a question; less than the time to stop, which is 30 s */
 
 static int64_t now_ms(void)
 {
