@@ -197,7 +197,7 @@ class Attacker(Actor):
         self.admin = admin
 
     def turn(self):
-        attack = Attack(self.admin, 40, 20)
+        attack = Attack(self.admin, 30, 15)  # fewer than there is room for: nobody has to go for them
         self.did["attack"] += 1
         for data in self.GARBAGE:
             host, port = self.admin.rsplit(":", 1)
