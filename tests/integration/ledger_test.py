@@ -15,11 +15,13 @@ import time
 
 sys.dont_write_bytecode = True
 from admin import AdminServer  # noqa: E402
-from endure import eventually  # noqa: E402
+from endure import SLOW, eventually  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from support import LIMIT, Suite, ask, check, connect, equal, program, request, run  # noqa: E402
 
 suite = Suite("ledger")
+# Who is not meant to be late has all the time, and else a little more than it takes.
+PATIENT, SHORT = "--postgres.timeout=60s", f"--postgres.timeout={SLOW}s"
 postgres = None  # one for all tests; each has a database of its own
 
 
@@ -29,7 +31,7 @@ class Ledger(AdminServer):
     def __init__(self, folder, *flags, env=None):
         self.database = postgres.database()
         super().__init__([program("ledger"), "--http.address=127.0.0.1:0",
-                          "--postgres.url=" + postgres.url(self.database), *flags], folder, env,
+                          "--postgres.url=" + postgres.url(self.database), PATIENT, *flags], folder, env,
                          probation="0s")
         self.http = self.address("http")
 
@@ -45,6 +47,10 @@ class Ledger(AdminServer):
         """On a connection of its own."""
         return request(self.http, "PUT", path_of(name, payer, payee, cents))
 
+    def book(self, name, payer, payee, cents):
+        """As a client does it that gets no answer in time: it asks again."""
+        eventually(lambda: self.transfer(name, payer, payee, cents).status in (200, 201), f"{name} is booked")
+
     def until(self, name, status, since):
         """Waits until the log says so."""
         return self.wait_for(rf"msg=health logger_scope={name} status={status} ", since=since)
@@ -53,8 +59,8 @@ class Ledger(AdminServer):
         """Waits until all three are so, as a scrape sees it."""
         value = {"unhealthy": 2, "healthy": 4}[status]
         for name in ("postgres", "ledger", "wallet"):
-            eventually(lambda one=name: metric(self, rf'srun_health_status\{{.*service="{one}".*\}}') == value,
-                       f"{name} is {status}")
+            series = rf'srun_health_status\{{.*service="{name}".*\}}'
+            eventually(lambda wanted=series: metric(self, wanted) == value, f"{name} is {status}")
 
     def stop(self):
         """The program ends, and is looked at."""
@@ -221,7 +227,7 @@ def a_database_that_stops_is_heard_of_at_once(folder):
 @suite.test
 def refusals_cost_no_time(folder):
     """Many of them, while the database is away, on one connection: none waits for it."""
-    with Ledger(folder, "--postgres.timeout=60s") as ledger:
+    with Ledger(folder) as ledger:
         since = ledger.mark_now()
         postgres.stop()
         try:
@@ -240,9 +246,9 @@ def refusals_cost_no_time(folder):
 
 @suite.test
 def a_frozen_database_holds_nobody(folder):
-    with Ledger(folder, "--postgres.timeout=300ms", "--postgres.connections=2",
-                env={"SRUN_HEALTH_INTERVAL": "1s"}) as ledger:
-        equal(ledger.transfer("1", "bank", "alice", 100).status, 201)
+    with Ledger(folder, SHORT, "--postgres.connections=2",
+                env={"SRUN_HEALTH_INTERVAL": f"{SLOW}s"}) as ledger:
+        ledger.book("1", "bank", "alice", 100)
         since = ledger.mark_now()
         with postgres.frozen(), concurrent.futures.ThreadPoolExecutor(8) as clients:
             # All at once: some get a connection, which stays silent, and some none.
@@ -253,21 +259,21 @@ def a_frozen_database_holds_nobody(folder):
             check(set(answers) <= {503, 504} and 504 in answers, str(answers))
             ledger.until("wallet", "unhealthy", since)
             heard = ledger.until("postgres", "unhealthy", since).string
-            check("source=checked" in heard and "does not answer in time" in heard, heard)
+            check("source=pushed" not in heard, heard)
             equal(ledger.transfer("2", "alice", "bob", 1).status, 503)
             equal(ledger.get("/ready").status, 500, "ready")
         ledger.chain("healthy")
         # Who was not told does not know; asking again with the same id tells.
         for n in range(8):
-            check(ledger.transfer(f"f{n}", "alice", "bob", 1).status in (200, 201), f"f{n}")
-        equal([ledger.balance("alice"), ledger.balance("bob")], [92, 8])
+            ledger.book(f"f{n}", "alice", "bob", 1)
+        equal(postgres.query(ledger.database, "SELECT cents FROM accounts ORDER BY id"), ["92", "-100", "8"])
         eventually(lambda: metric(ledger, r'db_client_connection_count\{.*"used".*\}') == 0, "none in use")
         ledger.stop()
 
 
 @suite.test
 def a_lost_backend_is_no_news(folder):
-    with Ledger(folder, "--postgres.timeout=60s") as ledger:
+    with Ledger(folder) as ledger:
         for round_ in range(3):
             equal(ledger.transfer(str(round_), "bank", "alice", 1).status, 201)
             pids = postgres.query("postgres", "SELECT pg_terminate_backend(pid, 60000), pid FROM "
@@ -281,16 +287,16 @@ def a_lost_backend_is_no_news(folder):
 
 @suite.test
 def who_waits_too_long_is_told_that_it_may_be_booked(folder):
-    with Ledger(folder, "--postgres.timeout=200ms", "--postgres.connections=1") as ledger, \
+    with Ledger(folder, SHORT, "--postgres.connections=1") as ledger, \
             concurrent.futures.ThreadPoolExecutor(4) as clients:
-        equal(ledger.transfer("1", "bank", "alice", 100).status, 201)
+        ledger.book("1", "bank", "alice", 100)
         with somebody_holds(ledger.database, "alice"):
             answers = list(clients.map(lambda n: ledger.transfer(f"w{n}", "alice", "bob", 1).status,
                                        range(4)))
             check(set(answers) <= {503, 504}, str(answers))
         for n in range(4):
-            check(ledger.transfer(f"w{n}", "alice", "bob", 1).status in (200, 201), f"w{n}")
-        equal(ledger.balance("bob"), 4)
+            ledger.book(f"w{n}", "alice", "bob", 1)
+        equal(postgres.query(ledger.database, "SELECT cents FROM accounts ORDER BY id"), ["96", "-100", "4"])
         ledger.stop()
 
 
@@ -378,8 +384,7 @@ def an_upgrade_without_a_database_fails_and_the_old_one_serves_on(folder):
 
 @suite.test
 def a_stop_answers_what_is_under_way_and_goes_in_reverse(folder):
-    with Ledger(folder, "--postgres.timeout=60s") as ledger, \
-            concurrent.futures.ThreadPoolExecutor(1) as clients:
+    with Ledger(folder) as ledger, concurrent.futures.ThreadPoolExecutor(1) as clients:
         equal(ledger.transfer("1", "bank", "alice", 100).status, 201)
         with somebody_holds(ledger.database, "alice"):
             late = clients.submit(ledger.transfer, "2", "alice", "bob", 1)
