@@ -16,7 +16,7 @@ import time
 sys.dont_write_bytecode = True
 from admin import AdminServer  # noqa: E402
 from endure import SLOW, eventually  # noqa: E402
-from postgres import Postgres  # noqa: E402
+from postgres import USER, Postgres  # noqa: E402
 from support import LIMIT, Suite, ask, check, connect, equal, program, request, run  # noqa: E402
 
 suite = Suite("ledger")
@@ -28,10 +28,10 @@ postgres = None  # one for all tests; each has a database of its own
 class Ledger(AdminServer):
     """The program, on a fresh database."""
 
-    def __init__(self, folder, *flags, env=None):
+    def __init__(self, folder, *flags, env=None, url=None):
         self.database = postgres.database()
         super().__init__([program("ledger"), "--http.address=127.0.0.1:0",
-                          "--postgres.url=" + postgres.url(self.database), PATIENT, *flags], folder, env,
+                          "--postgres.url=" + (url or postgres.url)(self.database), PATIENT, *flags], folder, env,
                          probation="0s")
         self.http = self.address("http")
 
@@ -298,6 +298,19 @@ def who_waits_too_long_is_told_that_it_may_be_booked(folder):
             ledger.book(f"w{n}", "alice", "bob", 1)
         equal(postgres.query(ledger.database, "SELECT cents FROM accounts ORDER BY id"), ["96", "-100", "4"])
         ledger.stop()
+
+
+@suite.test
+def a_password_in_the_url_is_shown_to_nobody(folder):
+    word, host = "open-sesame", postgres.folder.replace("/", "%2F")
+    for url in (lambda name: postgres.url(name, password=word),
+                lambda name: f"postgresql://{USER}:{word}@{host}/{name}",
+                lambda name: f"host={postgres.folder} user={USER} password={word} dbname={name}"):
+        with Ledger(folder, url=url) as ledger:
+            for path in ("/flags", "/status.json", "/config", "/"):
+                check(word not in ledger.get(path).body.decode(), f"{path} shows it, of {url('x')}")
+            ledger.stop()
+            check(word not in "\n".join(ledger.lines), f"the log shows it, of {url('x')}")
 
 
 # Starts, stops, upgrades
