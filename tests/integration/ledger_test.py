@@ -303,8 +303,7 @@ def who_waits_too_long_is_told_that_it_may_be_booked(folder):
 @suite.test
 def a_password_in_the_url_is_shown_to_nobody(folder):
     word, host = "open-sesame", postgres.folder.replace("/", "%2F")
-    for url in (lambda name: postgres.url(name, password=word),
-                lambda name: f"postgresql://{USER}:{word}@{host}/{name}",
+    for url in (lambda name: f"postgresql://{USER}:{word}@{host}/{name}",
                 lambda name: f"host={postgres.folder} user={USER} password={word} dbname={name}"):
         with Ledger(folder, url=url) as ledger:
             for path in ("/flags", "/status.json", "/config", "/"):
