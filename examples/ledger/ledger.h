@@ -6,7 +6,7 @@
 #ifndef LEDGER_H
 #define LEDGER_H
 
-#include "postgres.h"
+#include "../postgres/postgres.h"
 
 struct ledger {
     struct postgres *postgres;
