@@ -281,6 +281,51 @@ class Upstream(Actor):
         self.pause(2)
 
 
+class Database(Actor):
+    """A PostgreSQL that stops, freezes and is back."""
+
+    name = "database"
+
+    def __init__(self, postgres):
+        super().__init__()
+        self.postgres = postgres
+
+    def turn(self):
+        if self.pause(4):
+            return
+        self.postgres.stop()
+        self.did["stopped"] += 1
+        self.pause(2)
+        self.postgres.start()
+        self.pause(4)
+        with self.postgres.frozen():
+            self.did["frozen"] += 1
+            self.pause(3)
+
+    def end(self):
+        """It is there again; a server ends with the thread that started it, so this one starts it."""
+        super().end()
+        self.postgres.stop()
+        self.postgres.start()
+
+
+class Payer(Asker):
+    """Transfers, each asked for again until it is booked; refused ones say so at once."""
+
+    name = "payments"
+
+    def __init__(self, address):
+        super().__init__()
+        self.address = address
+        self.number = 0
+
+    def turn(self):
+        self.number += 1
+        path = f"/transfers/soak{self.number}?from=a{self.random.randrange(9)}&to=b&cents=1"
+        while not self.ending and self.ask(self.address, "PUT", path, (200, 201, 503, 504)).status > 201:
+            self.pause(0.2)
+
+
 class Load(Actor):
     """loadgen, from now to the end: no request may be lost."""
 

@@ -4,6 +4,9 @@ every second, health that flaps, a collector and an upstream that come and go, p
 
     ./dev soak [30m] [PRESET]
 
+Beside it, where PostgreSQL is there, the ledger example on a database that comes and goes, upgraded once
+in a round.
+
 Nothing may be lost, and what the program holds (memory, descriptors, threads) may not grow: neither
 from one generation to the next, nor in one that lives longer, of which there is one in each minute.
 """
@@ -18,8 +21,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import actors  # noqa: E402
+import postgres as databases  # noqa: E402
 from admin import AdminServer  # noqa: E402
-from support import BUILD_DIR, SANITIZE, Failure, check, equal, program  # noqa: E402
+from support import BUILD_DIR, SANITIZE, Failure, check, equal, has_program, program  # noqa: E402
 
 LOG = os.path.join(BUILD_DIR, "soak.log")  # of all generations, for who wants to know why
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
@@ -79,6 +83,7 @@ class Soak:
         self.folder, self.span = folder, span
         self.between, self.within = Samples(), []
         self.upgrades, self.longest_ms, self.failed = 0, 0.0, []
+        self.postgres = self.ledger = None
 
     def start(self):
         collector, upstream = actors.Collector(), actors.Upstream(self.folder)
@@ -97,8 +102,21 @@ class Soak:
             actors.Relayed(address), actors.Prober(self.server.admin), actors.Profiler(self.server.admin),
             actors.Attacker(self.server.admin), actors.Load(address, "keepalive", 300, self.span),
             actors.Load(address, "new", 100, self.span)]
+        if has_program("ledger") and databases.binaries():
+            self.start_ledger()
         for actor in self.actors:
             actor.start()
+
+    def start_ledger(self):
+        self.postgres = databases.Postgres()
+        self.postgres.__enter__()
+        self.database = self.postgres.database()
+        folder = os.path.join(self.folder, "ledger")
+        os.mkdir(folder)
+        self.ledger = AdminServer(
+            [program("ledger"), "--http.address=127.0.0.1:0", "--postgres.timeout=1s",
+             "--postgres.url=" + self.postgres.url(self.database)], folder, {"SRUN_HEALTH_INTERVAL": "1s"})
+        self.actors += [actors.Database(self.postgres), actors.Payer(self.ledger.address("http"))]
 
     def upgrade(self):
         begun = time.monotonic()
@@ -118,6 +136,8 @@ class Soak:
         while time.monotonic() < until:
             self.pause(1)
             calm.take(self.server.served_by())
+        if self.ledger is not None:
+            self.ledger.ask()  # refused when the database is away
         self.within.append(calm)
         print(f"    {self.upgrades} upgrades, {calm.all[-1]}", flush=True)
 
@@ -135,10 +155,27 @@ class Soak:
         for actor in self.actors:
             actor.end()
         self.code = self.server.stop()
+        if self.ledger is not None:
+            self.stop_ledger()
         with open(LOG, "w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in self.server.lines)
 
+    def stop_ledger(self):
+        """The database is there again; every transfer that was said to be booked is, once."""
+        with self.ledger:
+            self.ledger_code = self.ledger.stop()
+        self.sums = self.postgres.query(self.database, "SELECT coalesce(sum(cents), 0) FROM accounts",
+                                        "SELECT count(*) FROM transfers")
+        self.postgres.__exit__()
+
     # What must be so
+
+    def the_books_are_in_order(self):
+        equal(self.ledger_code, 0, "exit code of the ledger")
+        payer = next(actor for actor in self.actors if actor.name == "payments")
+        equal(self.sums[0], "0", "sum of all balances")
+        check(payer.number - 1 <= int(self.sums[1]) <= payer.number,
+              f"{self.sums[1]} transfers are booked, {payer.number} were asked for")
 
     def each_end_is_clean(self):
         equal(self.code, 0, "exit code of the last generation")
@@ -175,6 +212,8 @@ class Soak:
         checks += [(test.__name__.replace("_", " "), test)
                    for test in (self.upgrades_came_as_they_were_asked_for, self.generations_hold_the_same,
                                 self.a_generation_does_not_grow, self.each_end_is_clean)]
+        if self.ledger is not None:
+            checks.append(("the books are in order", self.the_books_are_in_order))
         for name, test in checks:
             try:
                 test()
