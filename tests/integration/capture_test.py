@@ -142,6 +142,17 @@ def a_heartbeat_that_is_missed_is_a_service_that_hangs(folder):
         equal(server.stop(), 0, "exit code")
 
 
+def a_health_check_that_hangs_is_a_service_that_hangs(folder):
+    env = {**NEVER_BUSY, "SRUN_HEALTH": "true", "SRUN_HEALTH_INTERVAL": "50ms",
+           "SRUN_HEALTH_TIMEOUT": "200ms"}
+    with served(folder, "ill", env) as server:
+        capture = first(server, "the stacks of all threads were captured")
+        equal((capture["service"], capture["why"]), ("load", "its health check hangs"))
+        check("check_for_long" in get(server, capture["path"]).decode(), "the stack of the check")
+        equal(server.json("/status.json")["captures"], captures(server), "in status.json")
+        equal(server.stop(), 0, "exit code")
+
+
 @suite.test
 def what_cannot_be_taken_is_told(folder):
     with served(folder, "handler mute", NEVER_BUSY) as server:
@@ -167,7 +178,8 @@ if not HELD_BACK:
     for test in (a_busy_program_has_a_profile_of_it, a_profile_gives_way_to_the_end,
                  a_service_that_hangs_in_its_stop_is_seen_before_it_is_given_up,
                  hanging_comes_before_what_is_being_taken,
-                 a_heartbeat_that_is_missed_is_a_service_that_hangs):
+                 a_heartbeat_that_is_missed_is_a_service_that_hangs,
+                 a_health_check_that_hangs_is_a_service_that_hangs):
         suite.test(test)
 
 suite.main(at_once=1 if SANITIZE else 2)

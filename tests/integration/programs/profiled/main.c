@@ -15,6 +15,7 @@
  *     stuck=N     N threads that wait for a mutex, which is never given back
  *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
  *     hang        the end of the service never comes
+ *     ill         the second health check of the service does not return until the end
  *     mute        the service promises a heartbeat, and gives none
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
@@ -285,12 +286,21 @@ static NOINLINE void keep_little(size_t bytes)
 
 /* --- a service that hangs -------------------------------------------------------------------- */
 
-static bool hangs, mute;
+static bool hangs, mute, ill;
 
 static NOINLINE void hang_for_good(void)
 {
     for (;;)
         (void)pause();
+}
+
+static NOINLINE int check_for_long(void *self, srun_context *ctx, srun_err *err)
+{
+    static atomic_uint calls;
+    (void)self, (void)ctx, (void)err;
+    while (atomic_fetch_add(&calls, 1) > 0 && !atomic_load(&stopping))
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return 0;
 }
 
 /* --- the program ----------------------------------------------------------------------------- */
@@ -362,6 +372,8 @@ static void take_word(const char *word)
         keep_little(bytes / 4);
     } else if (strcmp(word, "hang") == 0) {
         hangs = true;
+    } else if (strcmp(word, "ill") == 0) {
+        ill = true;
     } else if (strcmp(word, "mute") == 0) {
         mute = true;
     } else if (strcmp(word, "handler") == 0) {
@@ -408,13 +420,14 @@ static int load_run(void *self, srun_context *ctx, srun_err *err)
 
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
-    static const struct srun_service_ops load = {.size = sizeof load, .run = load_run};
+    static struct srun_service_ops load = {.size = sizeof load, .run = load_run};
     const char *plan = getenv("PROFILED");
     char *words = strdup(plan != NULL ? plan : ""), *rest = words, *word;
     (void)user;
     while (words != NULL && (word = strsep(&rest, " ")) != NULL)
         take_word(word);
     free(words);
+    load.health = ill ? check_for_long : NULL;
     static const char *password, *key; /* to be kept out of what is shown */
     int rc = srun_flag_string(runner, &password, "db.password", "", "a secret", err);
     if (rc == 0)
