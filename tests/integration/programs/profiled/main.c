@@ -13,6 +13,10 @@
  *     handler     takes SIGPROF for itself
  *     spans       two threads that end spans, within and beside each other, with names that hurt
  *     stuck=N     N threads that wait for a mutex, which is never given back
+ *     circle=N    N threads that have a mutex each, and wait for that of the next
+ *     twice       a thread that locks its mutex twice
+ *     kinds       threads that wait for mutexes of all kinds, which another one has
+ *     others      threads that wait for a condition, and for a read-write lock
  *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
  *     hang        the end of the service never comes
  *     ill         the second health check of the service does not return until the end
@@ -20,6 +24,8 @@
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
  */
+#include "profiled.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -248,16 +254,6 @@ static void *idle(void *arg)
     return NULL;
 }
 
-static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER;
-
-static void *be_stuck(void *arg)
-{
-    (void)arg;
-    (void)pthread_setname_np(pthread_self(), "stuck");
-    (void)pthread_mutex_lock(&taken);
-    return NULL;
-}
-
 /* --- memory ---------------------------------------------------------------------------------- */
 
 static NOINLINE void keep(size_t size, size_t count)
@@ -331,15 +327,6 @@ static void make_idle(int count)
     }
 }
 
-static void make_stuck(int count)
-{
-    pthread_t thread;
-    (void)pthread_mutex_lock(&taken);
-    for (int i = 0; i < count; i++)
-        if (pthread_create(&thread, NULL, be_stuck, NULL) != 0 || pthread_detach(thread) != 0)
-            abort();
-}
-
 static void take_word(const char *word)
 {
     if (strcmp(word, "shares") == 0) {
@@ -362,8 +349,6 @@ static void take_word(const char *word)
     } else if (strcmp(word, "spans") == 0) {
         add("spans-0", turn_spans, 0);
         add("spans-1", turn_spans, 1);
-    } else if (strncmp(word, "stuck=", 6) == 0) {
-        make_stuck(atoi(word + 6));
     } else if (strncmp(word, "idle=", 5) == 0) {
         make_idle(atoi(word + 5));
     } else if (strncmp(word, "keep=", 5) == 0) {
@@ -378,6 +363,8 @@ static void take_word(const char *word)
         mute = true;
     } else if (strcmp(word, "handler") == 0) {
         (void)signal(SIGPROF, on_prof);
+    } else {
+        locks_take_word(word);
     }
 }
 
