@@ -36,8 +36,8 @@ _srunctl_command()
 _srunctl()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='status services top wait health history timeline threads profile metrics config flags
-        generations version log-level drain upgrade stop new help'
+    local commands='status services top wait health history timeline threads profile captures metrics config
+        flags generations version log-level drain upgrade stop new help'
     local where='--socket --address --name --token-file --ca-file --timeout --help --version'
     local words command
     COMPREPLY=()
@@ -69,6 +69,7 @@ _srunctl()
         wait) words="--ready --live --healthy --gone" ;;
         top) words="--count" ;;
         profile) words="--seconds --output" ;;
+        captures) words="--json --output" ;;
         upgrade | stop) words="--wait --json" ;;
         drain) words="--off --json" ;;
         new) words="--dir" where='--help --version' ;; # it asks no program

@@ -48,7 +48,7 @@ def fake(folder):
 
 PAGES = {
     "services": "/services", "timeline": "/timeline", "threads": "/threads", "config": "/config",
-    "flags": "/flags", "generations": "/generations", "version": "/build",
+    "flags": "/flags", "captures": "/debug/captures", "generations": "/generations", "version": "/build",
     "history": "/health/history"}
 
 

@@ -321,7 +321,7 @@ class Payer(Asker):
 
     def turn(self):
         self.number += 1
-        path = f"/transfers/soak{self.number}?from=a{self.random.randrange(9)}&to=b&cents=1"
+        path = f"/transfers/soak{self.number}?from=bank&to=a{self.random.randrange(9)}&cents=1"
         while not self.ending and self.ask(self.address, "PUT", path, (200, 201, 503, 504)).status > 201:
             self.pause(0.2)
 
