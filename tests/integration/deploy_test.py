@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files for who runs a program, packaging/prometheus and packaging/otel-collector: promtool
+"""The files for who runs a program, deploy/prometheus and deploy/otel-collector: promtool
 takes them, the rules ask for metrics that there are and fire when they should, the collector's
 pipelines name what is defined."""
 import json
@@ -14,11 +14,11 @@ from support import LIMIT, SOURCE_DIR, Suite, check, equal  # noqa: E402
 
 suite = Suite("deploy")
 PYTHON = "/usr/bin/python3"  # Debian's has yaml
-PROMETHEUS = os.path.join(SOURCE_DIR, "packaging", "prometheus")
+PROMETHEUS = os.path.join(SOURCE_DIR, "deploy", "prometheus")
 SCRAPE = os.path.join(PROMETHEUS, "prometheus.yml")
 RULES = os.path.join(PROMETHEUS, "srun.rules.yml")
-COLLECTOR = os.path.join(SOURCE_DIR, "packaging", "otel-collector", "config.yaml")
-README = os.path.join(SOURCE_DIR, "packaging", "README.md")
+COLLECTOR = os.path.join(SOURCE_DIR, "deploy", "otel-collector", "config.yaml")
+README = os.path.join(SOURCE_DIR, "deploy", "README.md")
 TO_JSON = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
 PORT = "127.0.0.1:8778"
 BY_PROMETHEUS = {"up"}  # made by who scrapes
