@@ -103,6 +103,18 @@ def reload_upgrades_and_loses_nothing(folder):
 
 
 @suite.test
+def the_pid_file_names_who_serves(folder):
+    del folder
+    place = "/run/srun-http/pid"
+    with unit(SHORT, f"Environment=SRUN_PID_FILE={place}") as http:
+        pid = http.pid
+        http.systemctl("reload")
+        settled(http, pid)
+        with open(place, encoding="ascii") as file:
+            equal(int(file.read()), http.pid, place)
+
+
+@suite.test
 def a_reload_that_fails_leaves_the_old_one_and_says_why(folder):
     del folder
     with unit(SHORT) as http:
