@@ -258,7 +258,7 @@ def the_image_has_the_libraries_that_are_needed(folder):
         wanted |= set(re.findall(r"\(NEEDED\).*\[(lib[^\]]+)\]", told))
     package = {"libpopt.so.0": "libpopt0", "libyaml-0.so.2": "libyaml-0-2", "libmicrohttpd.so.12": "libmicrohttpd12",
                "libcurl.so.4": "libcurl4", "libz.so.1": "zlib1g", "libdw.so.1": "libdw1", "libelf.so.1": "libdw1"}
-    system = re.compile(r"libc\.so|libm\.so|libsrun\.so|ld-linux|libgcc_s|lib[at]?[sS]an|libasan|libubsan|libtsan|libstdc")
+    system = re.compile(r"lib(c|m|dl|rt|pthread|resolv|gcc_s|stdc\+\+|srun|asan|ubsan|tsan|lsan)\.so|ld-linux|libclang_rt")
     run = " ".join(rest for name, rest in dockerfile() if name == "RUN")
     for library in sorted(wanted):
         if not system.match(library):
