@@ -4,10 +4,8 @@ install(DIRECTORY include/srun DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS srun EXPORT srun LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS srun_static EXPORT srun_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 set_target_properties(srun_static PROPERTIES EXPORT_NAME static)
-foreach(section 3 7) # a page of section 1 goes where its command goes
-    file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
-    install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
-endforeach()
+file(GLOB pages CONFIGURE_DEPENDS man/*.7) # section 3: Man.cmake; a command has its page with it
+install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 
 set(SRUN_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/srun)
 include(CMakePackageConfigHelpers)

@@ -1,7 +1,7 @@
 # The plugin that reads debug information for profiles: src/profile/names.c loads it.
-pkg_check_modules(DW IMPORTED_TARGET libdw)
+pkg_check_modules(DW IMPORTED_TARGET libdw zlib)
 if(NOT DW_FOUND)
-    message(STATUS "libdw not found: profiles have functions, but no lines")
+    message(STATUS "libdw or zlib not found: profiles have functions, but no lines")
     return()
 endif()
 file(GLOB symbols_sources CONFIGURE_DEPENDS plugins/symbols/*.c)

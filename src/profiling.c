@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/gzip.h"
 #include "profile/cpu.h"
 #include "profile/flame.h"
 #include "profile/heap.h"
@@ -21,13 +22,14 @@ static int no_memory(srun_err *err)
     return srun_fail(err, -ENOMEM, "profile: out of memory");
 }
 
-/* Debug information takes much memory while it is read: one at a time does. */
+/* Debug information takes much memory while it is read: one at a time does, of all runners. */
 static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
+static struct remembered remembered;
 
 static int name_begin(struct names **out, const struct module *known, srun_err *err)
 {
     pthread_mutex_lock(&naming);
-    if (names_new(out, known) == 0)
+    if (names_new(out, known, &remembered) == 0)
         return 0;
     pthread_mutex_unlock(&naming);
     return no_memory(err);
@@ -37,6 +39,17 @@ static void name_end(struct names *names)
 {
     names_free(names);
     pthread_mutex_unlock(&naming);
+}
+
+/* Packed, as Go's are: some collectors read nothing else. */
+static void write_proto(struct buf *out, const struct profile *profile,
+                        const struct pprof_kind *kind, struct names *names)
+{
+    auto_buf struct buf plain = {0};
+    pprof_write(&plain, profile, kind, names);
+    if (plain.failed || !gzip_add(out, &plain))
+        buf_add(out, plain.data, plain.size);
+    out->failed = out->failed || plain.failed;
 }
 
 static int write_profile(const struct profile *profile, const struct pprof_kind *kind,
@@ -51,7 +64,7 @@ static int write_profile(const struct profile *profile, const struct pprof_kind 
     else if (form == ADMIN_FLAME)
         flame_write(out, profile, kind, names);
     else if (form == ADMIN_PROTO)
-        pprof_write(out, profile, kind, names);
+        write_proto(out, profile, kind, names);
     else
         text_top(out, profile, kind, names);
     name_end(names);
@@ -78,7 +91,7 @@ int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, str
     if (rc < 0)
         return rc;
     buf_printf(&profile.remarks, "%s\n", why);
-    pprof_write(proto, &profile, &pprof_cpu, names);
+    write_proto(proto, &profile, &pprof_cpu, names);
     text_top(top, &profile, &pprof_cpu, names);
     name_end(names);
     return proto->failed || top->failed ? no_memory(err) : 0;

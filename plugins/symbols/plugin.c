@@ -4,6 +4,7 @@
  * the servers in DEBUGINFOD_URLS: a daemon does not connect to anybody because it is profiled.
  */
 #include "find.h"
+#include "image.h"
 
 #include "profile/naming.h"
 
@@ -23,8 +24,10 @@ struct range {
 
 struct module {
     int debug_fd; /* -1: the module's own file has it all */
-    Elf *elf;
+    struct image image;
     Dwarf *dwarf;
+    Dwarf_Aranges *table; /* the file's own, or NULL */
+    bool all_read;        /* into these, for what is not in the table */
     struct range *ranges; /* by start */
     size_t count, capacity;
 };
@@ -62,19 +65,19 @@ static int by_start(const void *a, const void *b)
     return left->start < right->start ? -1 : left->start > right->start;
 }
 
-static bool read_units(struct module *module)
+static void read_units(struct module *module)
 {
     Dwarf_Off at = 0, next;
     size_t head;
     while (dwarf_nextcu(module->dwarf, at, &next, &head, NULL, NULL, NULL) == 0) {
         Dwarf_Die unit;
         if (dwarf_offdie(module->dwarf, at + head, &unit) != NULL && !add_unit(module, &unit))
-            return false;
+            break;
         at = next;
     }
     if (module->count > 0)
         qsort(module->ranges, module->count, sizeof module->ranges[0], by_start);
-    return module->count > 0;
+    module->all_read = true;
 }
 
 static const struct range *find_range(const struct module *module, Dwarf_Addr address)
@@ -90,6 +93,21 @@ static const struct range *find_range(const struct module *module, Dwarf_Addr ad
     return low > 0 && address < module->ranges[low - 1].end ? &module->ranges[low - 1] : NULL;
 }
 
+/* Compilers that write a table of all addresses spare us a look at each unit, which takes time and
+ * memory. A file may be of several. */
+static bool find_unit(struct module *module, Dwarf_Addr address, Dwarf_Die *out)
+{
+    Dwarf_Off unit;
+    Dwarf_Arange *found =
+        module->table != NULL ? dwarf_getarange_addr(module->table, address) : NULL;
+    if (found != NULL && dwarf_getarangeinfo(found, NULL, NULL, &unit) == 0)
+        return dwarf_offdie(module->dwarf, unit, out) != NULL;
+    if (!module->all_read)
+        read_units(module);
+    const struct range *range = find_range(module, address);
+    return range != NULL && dwarf_offdie(module->dwarf, range->unit, out) != NULL;
+}
+
 /* --- opening --------------------------------------------------------------------------------- */
 
 static void close_module(void *handle)
@@ -97,27 +115,35 @@ static void close_module(void *handle)
     struct module *module = handle;
     if (module->dwarf != NULL)
         (void)dwarf_end(module->dwarf);
-    if (module->elf != NULL)
-        (void)elf_end(module->elf);
+    image_free(&module->image);
     if (module->debug_fd >= 0)
         (void)close(module->debug_fd);
     free(module->ranges);
     free(module);
 }
 
+static bool has_units(const struct module *module)
+{
+    Dwarf_Off next;
+    size_t head;
+    return dwarf_nextcu(module->dwarf, 0, &next, &head, NULL, NULL, NULL) == 0;
+}
+
 /* dwarf_begin_elf is content with less than .debug_info. */
 static bool open_dwarf(struct module *module, int fd)
 {
-    module->elf = elf_begin(fd, ELF_C_READ, NULL);
-    module->dwarf = dwarf_begin_elf(module->elf, DWARF_C_READ, NULL);
-    if (module->dwarf != NULL && read_units(module))
+    if (image_read(fd, &module->image))
+        module->dwarf = dwarf_begin_elf(module->image.elf, DWARF_C_READ, NULL);
+    if (module->dwarf != NULL && has_units(module)) {
+        size_t count;
+        if (dwarf_getaranges(module->dwarf, &module->table, &count) != 0)
+            module->table = NULL;
         return true;
+    }
     if (module->dwarf != NULL)
         (void)dwarf_end(module->dwarf);
-    if (module->elf != NULL)
-        (void)elf_end(module->elf);
     module->dwarf = NULL;
-    module->elf = NULL;
+    image_free(&module->image);
     return false;
 }
 
@@ -227,9 +253,8 @@ static size_t walk(Dwarf_Die *unit, Dwarf_Die *scopes, int count, struct place p
 static size_t find_names(void *handle, uint64_t address, struct name *out, size_t max)
 {
     struct module *module = handle;
-    const struct range *range = find_range(module, address);
     Dwarf_Die unit, innermost, *scopes = NULL;
-    if (range == NULL || dwarf_offdie(module->dwarf, range->unit, &unit) == NULL)
+    if (!find_unit(module, address, &unit))
         return 0;
     int count = dwarf_getscopes(&unit, address, &scopes);
     if (count <= 0)

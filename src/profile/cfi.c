@@ -6,6 +6,8 @@
  */
 #include "profile/cfi.h"
 
+#include "base/pages.h"
+#include "base/sort.h"
 #include "profile/cursor.h"
 
 #include <stdlib.h>
@@ -64,7 +66,9 @@ static void add(struct cfi_rows *out, struct cfi_row row)
 {
     if (out->count == out->capacity && !out->failed) {
         size_t capacity = out->capacity > 0 ? out->capacity * 2 : 1024;
-        void *grown = capacity <= CFI_ROWS_MAX ? realloc(out->all, capacity * sizeof row) : NULL;
+        void *grown = capacity <= CFI_ROWS_MAX ? pages_resize(out->all, out->capacity * sizeof row,
+                                                              capacity * sizeof row)
+                                               : NULL;
         out->failed = grown == NULL;
         if (grown != NULL) {
             out->all = grown;
@@ -446,7 +450,11 @@ static void tidy(struct cfi_rows *out)
     size_t kept = 0;
     if (out->count == 0)
         return;
-    qsort(out->all, out->count, sizeof out->all[0], by_address);
+    if (!sort_runs(out->all, out->count, sizeof out->all[0], by_address)) {
+        out->failed = true;
+        out->count = 0;
+        return;
+    }
     for (size_t i = 1; i < out->count; i++) {
         const struct cfi_row *row = &out->all[i], *last = &out->all[kept];
         if (row->at == last->at ||
@@ -455,6 +463,17 @@ static void tidy(struct cfi_rows *out)
         out->all[++kept] = *row;
     }
     out->count = kept + 1;
+}
+
+/* What was taken in advance. */
+static void shrink(struct cfi_rows *out)
+{
+    void *shrunk =
+        pages_resize(out->all, out->capacity * sizeof out->all[0], out->count * sizeof out->all[0]);
+    if (shrunk == NULL)
+        return;
+    out->all = shrunk;
+    out->capacity = out->count;
 }
 
 void cfi_read(const struct cfi_section *section, struct cfi_rows *out)
@@ -478,6 +497,7 @@ void cfi_read(const struct cfi_section *section, struct cfi_rows *out)
             read_fde(entry, &cie, section->base, out);
     }
     tidy(out);
+    shrink(out);
 }
 
 const struct cfi_row *cfi_find(const struct cfi_row *rows, size_t count, uint64_t at)
@@ -495,6 +515,6 @@ const struct cfi_row *cfi_find(const struct cfi_row *rows, size_t count, uint64_
 
 void cfi_free(struct cfi_rows *rows)
 {
-    free(rows->all);
+    pages_free(rows->all, rows->capacity * sizeof rows->all[0]);
     *rows = (struct cfi_rows){0};
 }

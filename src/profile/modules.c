@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "base/pages.h"
 #include "base/peek.h"
 
 #include <elf.h>
@@ -180,7 +181,7 @@ static void read_rows(const struct image *image, struct module *module)
             size = load->p_memsz - offset;
     }
     size = size < FRAMES_MAX ? size : FRAMES_MAX;
-    unsigned char *data = size > 0 ? malloc(size) : NULL;
+    unsigned char *data = pages_resize(NULL, 0, size);
     if (data == NULL)
         return;
     const struct cfi_section section = {.data = data,
@@ -188,7 +189,7 @@ static void read_rows(const struct image *image, struct module *module)
                                         .address = frames,
                                         .base = module->start};
     cfi_read(&section, &module->rows);
-    free(data);
+    pages_free(data, size);
 }
 
 static void free_module(struct module *module)

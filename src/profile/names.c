@@ -28,6 +28,7 @@ struct slot {
 
 struct names {
     const struct module *known;
+    struct remembered *remembered;
     struct source *sources;
     struct slot *all; /* hash table */
     size_t count, slots;
@@ -96,9 +97,8 @@ static bool is_inner(const char *name)
     return name[0] == '_' && name[1] == '_';
 }
 
-static size_t look_up(const struct source *source, uintptr_t address, struct name *out)
+static size_t look_up(const struct source *source, uint64_t at, struct name *out)
 {
-    uint64_t at = address - source->module->bias;
     size_t found = 0;
     if (source->plugin != NULL)
         found = source->plugin->find(source->debug, at, out, NAMES_INLINED_MAX);
@@ -115,15 +115,33 @@ static size_t look_up(const struct source *source, uintptr_t address, struct nam
 
 /* --- an address ------------------------------------------------------------------------------ */
 
+/* Writes up to NAMES_INLINED_MAX. */
+static size_t name_in(struct names *names, const struct module *module, uintptr_t address,
+                      struct name *out)
+{
+    size_t count;
+    uint64_t at = address - module->bias;
+    const struct name *known = remembered_find(names->remembered, module, at, &count);
+    if (known != NULL) {
+        memcpy(out, known, count * sizeof out[0]);
+        return count;
+    }
+    struct source *source = source_of(names, module);
+    if (source == NULL)
+        return 0;
+    count = look_up(source, at, out);
+    remembered_add(names->remembered, module, at, out, count);
+    return count;
+}
+
 static struct named *make(struct names *names, uintptr_t address)
 {
     static const char silent[] = "(no stack)";
     struct name found[NAMES_INLINED_MAX] = {{.function = silent}};
     size_t count = address == STACK_SILENT;
     const struct module *module = modules_find(names->known, address);
-    struct source *source = module != NULL ? source_of(names, module) : NULL;
-    if (source != NULL)
-        count = look_up(source, address, found);
+    if (module != NULL)
+        count = name_in(names, module, address, found);
     struct named *named = malloc(sizeof *named + count * sizeof found[0]);
     if (named == NULL)
         return NULL;
@@ -173,12 +191,14 @@ const struct named *names_find(struct names *names, uintptr_t address)
     return slot->named;
 }
 
-int names_new(struct names **out, const struct module *known)
+int names_new(struct names **out, const struct module *known, struct remembered *remembered)
 {
     struct names *names = calloc(1, sizeof *names);
     if (names == NULL)
         return -ENOMEM;
     names->known = known;
+    names->remembered = remembered;
+    remembered_tidy(remembered);
     *out = names;
     return 0;
 }

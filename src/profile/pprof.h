@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * profile.proto of github.com/google/pprof, which `go tool pprof`, Parca and Pyroscope read. Names
- * stand in it; mappings and build ids too, for who knows better. Not compressed: all of them take
- * it as it is. Threads: one at a time.
+ * stand in it; mappings and build ids too, for who knows better. Threads: one at a time.
  */
 #ifndef PROFILE_PPROF_H
 #define PROFILE_PPROF_H

@@ -2,7 +2,9 @@
 #include "profile/symtab.h"
 
 #include "base/auto.h"
+#include "base/pages.h"
 #include "base/peek.h"
+#include "base/sort.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -142,23 +144,39 @@ static bool is_function(const ElfW(Sym) * symbol, uint64_t names_size)
            symbol->st_name < names_size;
 }
 
-static void take_table(int fd, const ElfW(Shdr) * table, const ElfW(Shdr) * strings,
-                       struct symtab *out)
+/* As read_part, but it can be large: to be given back by pages_free, with one byte more. */
+static void *read_table(int fd, uint64_t offset, uint64_t size)
 {
-    size_t count = table->sh_size / sizeof(ElfW(Sym));
-    auto_free ElfW(Sym) *symbols = read_part(fd, table->sh_offset, count * sizeof *symbols);
-    out->names = read_part(fd, strings->sh_offset, strings->sh_size);
-    out->names_size = out->names != NULL ? strings->sh_size : 0;
-    if (symbols == NULL || out->names == NULL)
-        return;
-    out->all = calloc(count, sizeof out->all[0]);
-    for (size_t i = 0; out->all != NULL && i < count; i++)
+    char *data = size > 0 && size <= TABLE_MAX ? pages_resize(NULL, 0, size + 1) : NULL;
+    if (data == NULL || read_at(fd, data, size, offset))
+        return data;
+    pages_free(data, size + 1);
+    return NULL;
+}
+
+static void take_symbols(const ElfW(Sym) * symbols, size_t count, struct symtab *out)
+{
+    out->all = pages_resize(NULL, 0, count * sizeof out->all[0]);
+    out->capacity = out->all != NULL ? count : 0;
+    for (size_t i = 0; i < out->capacity; i++)
         if (is_function(&symbols[i], out->names_size))
             out->all[out->count++] = (struct symtab_function){
                 symbols[i].st_value, symbols[i].st_size, symbols[i].st_name,
                 rank_of(&symbols[i], out->names + symbols[i].st_name)};
-    if (out->all != NULL && out->count > 0)
-        qsort(out->all, out->count, sizeof out->all[0], by_start);
+    if (!sort_runs(out->all, out->count, sizeof out->all[0], by_start))
+        out->count = 0;
+}
+
+static void take_table(int fd, const ElfW(Shdr) * table, const ElfW(Shdr) * strings,
+                       struct symtab *out)
+{
+    size_t count = table->sh_size / sizeof(ElfW(Sym)), size = count * sizeof(ElfW(Sym));
+    ElfW(Sym) *symbols = read_table(fd, table->sh_offset, size);
+    out->names = read_table(fd, strings->sh_offset, strings->sh_size);
+    out->names_size = out->names != NULL ? strings->sh_size : 0;
+    if (symbols != NULL && out->names != NULL)
+        take_symbols(symbols, count, out);
+    pages_free(symbols, size + 1);
 }
 
 /* The whole table when there is one, else that of what is exported. */
@@ -206,7 +224,7 @@ const char *symtab_find(const struct symtab *symtab, uint64_t at)
 
 void symtab_free(struct symtab *symtab)
 {
-    free(symtab->all);
-    free(symtab->names);
+    pages_free(symtab->all, symtab->capacity * sizeof symtab->all[0]);
+    pages_free(symtab->names, symtab->names_size + 1);
     *symtab = (struct symtab){0};
 }

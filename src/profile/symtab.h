@@ -16,10 +16,10 @@ struct symtab_function {
 };
 
 struct symtab {
-    struct symtab_function *all; /* by start; owned */
-    size_t count;
+    struct symtab_function *all; /* by start */
+    size_t count, capacity;
     char *names;
-    size_t names_size;
+    size_t names_size; /* without the NUL behind them */
 };
 
 /* The file of a module, open for reading; -1: it is not there any more. */

@@ -170,12 +170,14 @@ static void ask_threads(unsigned count, double *ask_ms, double *write_ms)
     *ask_ms = (double)said.duration_ns / 1e6;
     int64_t before = clock_real_now();
     struct profile profile;
+    struct remembered remembered = {0};
     threads_to_profile(&said, &profile);
-    if (names_new(&names, profile.known) < 0)
+    if (names_new(&names, profile.known, &remembered) < 0)
         die("out of memory");
     pprof_write(&out, &profile, &pprof_threads, names);
     *write_ms = (double)(clock_real_now() - before) / 1e6;
     names_free(names);
+    remembered_free(&remembered);
     buf_free(&out);
     profile_free(&profile);
     threads_free(&said);

@@ -165,6 +165,11 @@ WRAP(void *, mmap, void *where, size_t size, int protection, int flags, int fd, 
                                                : mmap(where, size, protection, flags, fd, offset);
 }
 
+WRAP(void *, mremap, void *old, size_t old_size, size_t size, int flags)
+{
+    return fails("mremap", FAULT_MEMORY, ENOMEM) ? MAP_FAILED : mremap(old, old_size, size, flags);
+}
+
 /* The C library takes the memory, the library gives it back. */
 WRAP(char *, getcwd, char *out, size_t size)
 {
@@ -434,6 +439,30 @@ WRAP(ssize_t, pread, int fd, void *data, size_t size, off_t from)
 WRAP(int, stat, const char *path, struct stat *out)
 {
     return fails("stat", FAULT_DESCRIPTOR, EIO) ? -1 : stat(path, out);
+}
+
+WRAP(int, openat, int folder, const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return fails("openat", FAULT_DESCRIPTOR, EMFILE) ? -1 : openat(folder, path, flags, mode);
+}
+
+WRAP(DIR *, fdopendir, int fd)
+{
+    return fails("fdopendir", FAULT_MEMORY, ENOMEM) ? NULL : fdopendir(fd);
+}
+
+WRAP(int, fsync, int fd)
+{
+    return fails("fsync", FAULT_DESCRIPTOR, ENOSPC) ? -1 : fsync(fd);
+}
+
+WRAP(int, renameat, int from, const char *old, int to, const char *name)
+{
+    return fails("renameat", FAULT_DESCRIPTOR, ENOSPC) ? -1 : renameat(from, old, to, name);
 }
 
 WRAP(int, rename, const char *from, const char *to)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs each example as its reader would, and compares what it logs with examples/<name>.expect.
-UPDATE_EXPECT=1 writes those files anew; read the difference before you commit it."""
+UPDATE_EXPECT=1 writes those files anew; read the difference before you commit it. What ledger does,
+which needs a database, is in ledger_test.py."""
 import contextlib
 import errno
 import os
@@ -18,7 +19,7 @@ from support import (LIMIT, SOURCE_DIR, Load, Process, Suite, ask, check, connec
 
 suite = Suite("examples")
 ALL = [name for name in ("hello", "http", "echo", "worker", "dependent_health", "embed-epoll",
-                         "embed-uv") if has_program(name)]
+                         "embed-uv", "memory", "ledger") if has_program(name)]
 
 
 def expect_file(name):
@@ -60,7 +61,8 @@ def all_are_built(folder):
 def help_names_the_flags(folder):
     wanted = {"http": "--http.address", "echo": "--echo.address", "worker": "--job.ms",
               "dependent_health": "--outage", "embed-epoll": "--tick", "embed-uv": "--tick",
-              "hello": "--config"}
+              "hello": "--config", "memory": "--cache.entries",
+              "ledger": "--postgres.url"}
     for name in ALL:
         code, out, _ = run([program(name), "--help"], folder)
         equal(code, 0, f"{name} --help")
@@ -135,6 +137,25 @@ def hello_stops_at_once_on_sigint(folder):
         equal(hello.finish(limit=LIMIT), 0, "exit code")
         for line in hello.lines:
             check(parse_line(line) is not None, f"not a JSON record: {line}")
+
+
+# memory
+
+
+if has_program("memory"):
+    @suite.test
+    def memory_logs_what_is_expected(folder):
+        with Process([program("memory")], folder) as memory:
+            memory.wait_for("msg=started")
+            memory.signal(signal.SIGTERM)
+            equal(memory.finish(), 0, "exit code")
+            expect(memory.lines, expect_file("memory"), anywhere="the cache is full")
+
+    @suite.test
+    def memory_says_what_a_number_of_entries_is(folder):
+        code, _, log = run([program("memory"), "--cache.entries=1"], folder)
+        equal(code, 1, "exit code")
+        check("--cache.entries=1: accepted are 2 to 1024" in log, log)
 
 
 # http

@@ -353,7 +353,8 @@ START_TEST(asks_all_threads_what_they_do)
         ck_assert_uint_gt(sleeper->depth, 2);
 
         struct names *names;
-        ck_assert_int_eq(names_new(&names, threads.known), 0);
+        struct remembered remembered = {0};
+        ck_assert_int_eq(names_new(&names, threads.known, &remembered), 0);
         struct buf text = {0};
         text_threads_grouped(&text, &threads, names);
         ck_assert_msg(strncmp(text.data, "threads profile: total 22\n20 @ 0x", 33) == 0, "%s",
@@ -364,6 +365,7 @@ START_TEST(asks_all_threads_what_they_do)
         ck_assert_ptr_nonnull(strstr(text.data, "\"deaf one\" [running]:\nno stack: it blocks"));
         buf_free(&text);
         names_free(names);
+        remembered_free(&remembered);
         threads_free(&threads);
         (void)close(pipe_of[0]);
         ck_assert(is_default());
@@ -448,8 +450,9 @@ START_TEST(writes_what_pprof_reads)
         end(until.burner);
         struct profile profile = until.profile;
         struct names *names;
+        struct remembered remembered = {0};
         struct buf out = {0};
-        ck_assert_int_eq(names_new(&names, profile.known), 0);
+        ck_assert_int_eq(names_new(&names, profile.known, &remembered), 0);
         pprof_write(&out, &profile, &pprof_cpu, names);
         ck_assert(!out.failed);
         struct content content = read_content(&out);
@@ -474,6 +477,7 @@ START_TEST(writes_what_pprof_reads)
         ck_assert_msg(strstr(out.data, "<g><title>burn_some ") != NULL, "%s", out.data);
         buf_free(&out);
         names_free(names);
+        remembered_free(&remembered);
         profile_free(&profile);
     }
 END_TEST
@@ -482,9 +486,10 @@ START_TEST(writes_a_profile_without_anything)
     {
         struct profile profile = {.start_ns = 1};
         struct names *names;
+        struct remembered remembered = {0};
         struct buf out = {0};
         buf_text(&profile.remarks, "why\nand more\n");
-        ck_assert_int_eq(names_new(&names, NULL), 0);
+        ck_assert_int_eq(names_new(&names, NULL, &remembered), 0);
         pprof_write(&out, &profile, &pprof_heap, names);
         struct content content = read_content(&out);
         ck_assert_uint_eq(content.count[1], 4);
@@ -495,6 +500,7 @@ START_TEST(writes_a_profile_without_anything)
         ck_assert_ptr_nonnull(strstr(out.data, ">why and more </text>"));
         buf_free(&out);
         names_free(names);
+        remembered_free(&remembered);
         profile_free(&profile);
     }
 END_TEST
