@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * srun inside a GLib program that has its main loop already. The loop stays the owner: the runner
- * is one more source in it, and signals, upgrades (SIGHUP) and the order of services come out of
- * that. The loop also knows something that matters (is the --need file there?), and says so as the
- * health of the service, which has a main loop of its own, on its own thread, that ends when its
- * turn comes.
+ * srun inside a GLib program, whose main loop stays the owner: the runner is one more source in it,
+ * out of which come signals, upgrades (SIGHUP), and the order of services. The one service has a
+ * main loop on its own thread, which ends when its turn comes; the program's tells how healthy it
+ * is.
  */
 #include <glib-unix.h>
 #include <srun/srun.h>
@@ -133,7 +132,6 @@ int main(int argc, char **argv)
 {
     struct app app = {0};
     srun_err err = {0};
-    /* First of all: threads that a library starts from here on leave the signals to the runner. */
     if (srun_runner_new(&app.runner,
                         SRUN_CONFIG(.name = "embed-glib", .version = "1.0.0", .health.enabled = 1),
                         &err) < 0)

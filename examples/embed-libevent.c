@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * srun inside a libevent program, whose event_base stays the owner: the runner is one event in it.
- * The service greets who connects, from an event_base of its own, on its own thread. SIGHUP
- * upgrades the program: the gate shuts here and opens there, and nobody is refused. The main loop
- * counts greetings, and says as the health of the service when there are too many at once.
+ * The service greets who connects, from an event_base on its own thread. SIGHUP upgrades: the gate
+ * shuts here and opens there, and nobody is refused. The main loop tells when there is much to do.
  */
 #include <srun/srun.h>
 
@@ -64,7 +63,6 @@ static int greeter_run(void *self, srun_context *ctx, srun_err *err)
     int gate = srun_gate_fd(ctx, app->listener), cancel = srun_cancel_fd(ctx);
     if (gate < 0 || cancel < 0)
         return srun_fail(err, gate < 0 ? gate : cancel, "cannot make a descriptor to wait for");
-
     struct event *client = event_new(app->there, gate, EV_READ | EV_PERSIST, on_client, app);
     struct event *stop = event_new(app->there, cancel, EV_READ, on_cancelled, app->there);
     event_add(client, NULL);
