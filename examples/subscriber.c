@@ -47,7 +47,7 @@ static void on_message(struct mosquitto *mqtt, void *self, const struct mosquitt
 {
     (void)mqtt;
     const struct subscriber *s = self;
-    __attribute__((cleanup(srun_span_leave))) struct srun_span_scope scope =
+    __attribute__((cleanup(srun_span_leave), unused)) struct srun_span_scope scope =
         srun_span_enter(srun_context_tracer(s->ctx), "process message",
                         SRUN_SPAN(.kind = SRUN_SPAN_CONSUMER,
                                   .attributes = SRUN_KVS(SRUN_STR("messaging.system", "mqtt"))));
