@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client of a message broker, MQTT by libmosquitto. It is connected while this generation serves,
- * and at no other time: broken connections are made anew with back-off and jitter, and an upgrade
- * is a disconnect here and a connect there.
+ * A client of a message broker, MQTT by libmosquitto. It is connected while this generation serves
+ * and at no other time, so an upgrade is a disconnect here and a connect there.
  *
  * What is promised: with QoS 1 and a session that the broker keeps under our client id, a message
- * that the broker has taken reaches us at least once, also one that comes while nobody is
- * connected. Not promised: that it comes only once; what the broker itself drops (its queue is
- * full, or it is restarted without persistence); and, as libmosquitto acknowledges before it calls
- * on_message, the one message during which the process crashes.
+ * that the broker has taken reaches us at least once, also when nobody was connected. Not promised:
+ * that it comes only once; what the broker drops (its queue is full, it is restarted without
+ * persistence); and, as libmosquitto acknowledges before it calls on_message, the one in a crash.
  */
 #include <srun/srun.h>
 
@@ -30,17 +28,23 @@ struct subscriber {
     int64_t backoff_ms;
 };
 
+/* A broker that refuses us closes the connection, too. */
 static void on_connect(struct mosquitto *mqtt, void *self, int refused)
 {
-    struct subscriber *s = self;
-    if (refused != 0) {
+    const struct subscriber *s = self;
+    if (refused == 0)
+        mosquitto_subscribe(mqtt, NULL, s->topic, 1);
+    else
         srun_health_push(s->ctx, SRUN_HEALTH_UNHEALTHY, mosquitto_connack_string(refused));
-        return; /* the broker closes it, which is noticed like any end */
-    }
+}
+
+static void on_subscribe(struct mosquitto *mqtt, void *self, int id, int count, const int *granted)
+{
+    (void)mqtt, (void)id, (void)count, (void)granted;
+    struct subscriber *s = self;
     s->backoff_ms = BACKOFF_MIN_MS;
-    mosquitto_subscribe(mqtt, NULL, s->topic, 1);
     srun_health_push(s->ctx, SRUN_HEALTH_HEALTHY, NULL);
-    SRUN_INFO(srun_context_log(s->ctx), "connected");
+    SRUN_INFO(srun_context_log(s->ctx), "subscribed");
 }
 
 static void on_message(struct mosquitto *mqtt, void *self, const struct mosquitto_message *message)
@@ -64,8 +68,7 @@ static int turn(struct subscriber *s)
         {.fd = srun_drain_fd(s->ctx), .events = POLLIN},
         {.fd = mosquitto_socket(s->mqtt), .events = POLLIN},
     };
-    if (mosquitto_want_write(s->mqtt))
-        fds[2].events |= POLLOUT;
+    fds[2].events |= mosquitto_want_write(s->mqtt) ? POLLOUT : 0;
     if (poll(fds, 3, 1000) < 0)
         return errno == EINTR ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ERRNO;
     int rc = MOSQ_ERR_SUCCESS;
@@ -80,8 +83,7 @@ static int turn(struct subscriber *s)
  * for; nothing else waits for it. */
 static void converse(struct subscriber *s)
 {
-    int seconds = (int)(s->keepalive_ms / 1000);
-    int rc = mosquitto_connect_async(s->mqtt, s->broker, (int)s->port, seconds);
+    int rc = mosquitto_connect_async(s->mqtt, s->broker, (int)s->port, (int)s->keepalive_ms / 1000);
     while (rc == MOSQ_ERR_SUCCESS && !srun_cancelled(s->ctx) && srun_gate_open(s->ctx))
         rc = turn(s);
     if (rc == MOSQ_ERR_SUCCESS) {
@@ -99,13 +101,12 @@ static int run(void *self, srun_context *ctx, srun_err *err)
 {
     struct subscriber *s = self;
     s->ctx = ctx;
-    s->messages = srun_bind(srun_counter(srun_context_meter(ctx), "mqtt.messages",
-                                         SRUN_INSTRUMENT(.help = "Messages received.")),
-                            NULL);
+    s->messages = srun_bind(srun_counter(srun_context_meter(ctx), "mqtt.messages", NULL), NULL);
     s->mqtt = s->keepalive_ms < 5000 ? NULL : mosquitto_new(s->id, false, s);
     if (s->mqtt == NULL)
         return srun_fail(err, -EINVAL, "--id is some text, --keepalive 5s or more");
     mosquitto_connect_callback_set(s->mqtt, on_connect);
+    mosquitto_subscribe_callback_set(s->mqtt, on_subscribe);
     mosquitto_message_callback_set(s->mqtt, on_message);
     srun_ready(ctx); /* a broker that is away makes us unhealthy, not unstarted */
     while (!srun_cancelled(ctx)) {

@@ -108,7 +108,7 @@ def subscriber(folder, broker, env=None):
 
 
 def healthy(process, since=0):
-    process.wait_for("msg=connected", since=since)
+    process.wait_for("msg=subscribed", since=since)
     process.wait_for("msg=health .*scope=subscriber status=healthy", since=since)
 
 
@@ -158,7 +158,7 @@ class Spans(http.server.ThreadingHTTPServer):
 def counts_messages_and_makes_a_span_of_each(folder):
     with Broker(folder) as broker, Spans() as spans:
         with AdminServer(command(broker), folder, spans.environment()) as client:
-            client.wait_for("msg=connected")
+            client.wait_for("msg=subscribed")
             with broker.publisher() as publisher:
                 for number in range(20):
                     publisher.publish(f"message {number}")
@@ -240,7 +240,7 @@ def an_upgrade_loses_no_message(folder):
     upgrades = 3 if SANITIZE else 8
     with Broker(folder) as broker:
         with Server(command(broker), folder, probation="0s") as client:
-            client.wait_for("msg=connected")
+            client.wait_for("msg=subscribed")
             sent, done = [], threading.Event()
 
             def publish_on():
