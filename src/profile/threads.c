@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/libc.h"
 #include "base/proc.h"
 #include "profile/gate.h"
 #include "profile/unwind.h"
