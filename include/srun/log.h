@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+#include <initializer_list>
 extern "C" {
 #endif
 
@@ -53,12 +54,38 @@ struct srun_kv {
 
 /* The size of a literal key is known to the compiler: then nobody has to look for its end. */
 #define SRUN_KNOWN_SIZE_(s) (__builtin_constant_p(__builtin_strlen(s)) ? __builtin_strlen(s) : 0)
+#ifndef __cplusplus
+#define SRUN_ARRAY_(type, ...) ((const type[]){__VA_ARGS__})
 #define SRUN_KV_(k, t, member, v, n)                                                               \
     ((struct srun_kv){.key = (k),                                                                  \
                       .type = SRUN_KV_##t,                                                         \
                       .key_size = (unsigned)SRUN_KNOWN_SIZE_(k),                                   \
                       .value.member = (v),                                                         \
                       .size = (n)})
+#define SRUN_KV_END_                                                                               \
+    ((struct srun_kv){.key = NULL, .type = SRUN_KV_END, .key_size = 0, .value.i = 0, .size = 0})
+#else /* no compound literals there: a list lives as long, to the end of the call */
+#define SRUN_ARRAY_(type, ...) (std::initializer_list<type>{__VA_ARGS__}.begin())
+#define SRUN_KV_(k, t, member, v, n)                                                               \
+    srun_kv_##member##_((k), SRUN_KV_##t, (unsigned)SRUN_KNOWN_SIZE_(k), (v), (n))
+#define SRUN_KV_MAKER_(member, kind)                                                               \
+    static inline struct srun_kv srun_kv_##member##_(const char *key, enum srun_kv_type type,      \
+                                                     unsigned key_size, kind v, size_t size)       \
+    {                                                                                              \
+        struct srun_kv kv;                                                                         \
+        kv.key = key;                                                                              \
+        kv.type = type;                                                                            \
+        kv.key_size = key_size;                                                                    \
+        kv.value.member = v;                                                                       \
+        kv.size = size;                                                                            \
+        return kv;                                                                                 \
+    }
+SRUN_KV_MAKER_(str, const char *)
+SRUN_KV_MAKER_(i, int64_t)
+SRUN_KV_MAKER_(u, uint64_t)
+SRUN_KV_MAKER_(d, double)
+#define SRUN_KV_END_ srun_kv_i_(NULL, SRUN_KV_END, 0, 0, 0)
+#endif
 #define SRUN_STR(k, v) SRUN_KV_(k, STR, str, v, 0)
 #define SRUN_INT(k, v) SRUN_KV_(k, INT, i, v, 0)
 #define SRUN_UINT(k, v) SRUN_KV_(k, UINT, u, v, 0)
@@ -83,17 +110,15 @@ struct srun_kv {
 
 #define SRUN_FIRST_(a, ...) (a)
 #define SRUN_REST_(a, ...) __VA_ARGS__
-#define SRUN_KV_END_                                                                               \
-    ((struct srun_kv){.key = NULL, .type = SRUN_KV_END, .key_size = 0, .value.i = 0, .size = 0})
 #define SRUN_LOG_AT_(log, level, ...)                                                              \
     do {                                                                                           \
         if (srun_log_enabled((log), (level)))                                                      \
             srun_log_write((log), (level),                                                         \
-                           &(const struct srun_source){                                            \
-                               __FILE__, __func__, __LINE__,                                       \
-                               (unsigned)SRUN_KNOWN_SIZE_(SRUN_FIRST_(__VA_ARGS__, 0))},           \
+                           SRUN_ARRAY_(struct srun_source,                                         \
+                               {__FILE__, __func__, __LINE__,                                      \
+                                (unsigned)SRUN_KNOWN_SIZE_(SRUN_FIRST_(__VA_ARGS__, 0))}),         \
                            SRUN_FIRST_(__VA_ARGS__, 0),                                            \
-                           (const struct srun_kv[]){SRUN_REST_(__VA_ARGS__, SRUN_KV_END_)});       \
+                           SRUN_ARRAY_(struct srun_kv, SRUN_REST_(__VA_ARGS__, SRUN_KV_END_)));    \
     } while (0)
 
 /* What a call site knows of itself. message_size 0: up to its NUL. */
@@ -125,7 +150,7 @@ SRUN_API int srun_logger_with(srun_logger **out, srun_logger *parent, const stru
                               srun_err *err);
 SRUN_API srun_logger *srun_logger_free(srun_logger *log);
 
-#define SRUN_KVS(...) ((const struct srun_kv[]){__VA_ARGS__, SRUN_KV_END_})
+#define SRUN_KVS(...) SRUN_ARRAY_(struct srun_kv, __VA_ARGS__, SRUN_KV_END_)
 
 /* The level of the whole family of loggers (the parent and all made from it), at run time. */
 SRUN_API void srun_logger_set_level(srun_logger *log, int level);
