@@ -18,7 +18,9 @@ static void check_written(const struct address *address)
     ENSURE(address_format(address, text, sizeof text) == 0);
     ENSURE(text_printable(text, sizeof text));
     ENSURE(address_format(address, small, sizeof small) == -ENOSPC);
-    ENSURE(address_equal(address, address) && address_overlap(address, address));
+    ENSURE(address_equal(address, address));
+    bool any_port = address->family != AF_UNIX && strcmp(strrchr(text, ':'), ":0") == 0;
+    ENSURE(address_overlap(address, address) == !any_port);
     if (strchr(text, '?') != NULL) /* a name of bytes that cannot be printed */
         return;
     ENSURE(address_parse(&back, text, &err) == 0);
