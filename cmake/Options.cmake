@@ -1,5 +1,6 @@
 # What every target of ours is compiled with. SRUN_SANITIZE: "", "address,undefined" or "thread".
 option(SRUN_TESTS "build the tests" ON)
+option(SRUN_EXAMPLES "build the examples" ON)
 option(SRUN_WERROR "warnings are errors" OFF)
 option(SRUN_COVERAGE "instrument for gcov" OFF)
 option(SRUN_FUZZ "build the fuzz targets (clang)" OFF)

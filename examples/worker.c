@@ -11,7 +11,7 @@
  * workers and report are auxiliary: when source has finished, the program ends. The stop goes the
  * other way round: no more jobs, then the workers finish what lies in the queue, then the queue.
  */
-#define _GNU_SOURCE /* pthread_cond_clockwait */
+#define _GNU_SOURCE /* pthread_condattr_setclock */
 #include <srun/srun.h>
 
 #include <errno.h>
@@ -55,7 +55,7 @@ static void nap_locked(struct work *work, int64_t ms)
     struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
     if (work->workers_ctx != NULL)
         srun_heartbeat(work->workers_ctx);
-    pthread_cond_clockwait(&work->changed, &work->lock, CLOCK_MONOTONIC, &at);
+    pthread_cond_timedwait(&work->changed, &work->lock, &at);
 }
 
 /* settings */
@@ -83,7 +83,11 @@ static int jobs_init(void *self, srun_context *ctx, srun_err *err)
     (void)ctx, (void)err;
     struct work *work = self;
     pthread_mutex_init(&work->lock, NULL);
-    pthread_cond_init(&work->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&work->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return 0;
 }
 

@@ -5,12 +5,14 @@
 #include "base/duration.h"
 #include "base/fd.h"
 #include "base/thread.h"
+#include "profile/folder.h"
 #include "profile/kept.h"
 #include "profile/trigger.h"
 #include "profiling.h"
 #include "runner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <srun/log.h>
 #include <stdio.h>
@@ -35,11 +37,15 @@ struct request {
 
 struct capture {
     srun_logger *log;
+    const char *program;
+    const char *folder; /* where files go; NULL: nowhere */
+    bool served;        /* by the admin port */
     pthread_t thread;
     bool ended;
     int event; /* raised: what is being taken comes to its end */
     int64_t span_ns;
-    struct trigger trigger; /* the thread's */
+    struct trigger trigger; /* the thread's, with what follows */
+    int folder_rc;          /* the last error of the folder, which is told once; 0: it works */
 
     int64_t hang_at, looked_ns; /* control's, with what watched has */
     struct watched *watched;    /* by service */
@@ -66,29 +72,61 @@ static void tell_failure(const struct capture *capture, const struct kept_item *
               SRUN_STR("why", item->why), SRUN_STR("error", error));
 }
 
-static void tell_kept(const struct capture *capture, const struct kept_item *item, size_t size)
+/* file: its name, or "". */
+static void tell_kept(const struct capture *capture, const struct kept_item *item, size_t size,
+                      const char *file)
 {
-    char path[48];
+    enum { PARTS = 5 };
+    char path[48], whole[PATH_MAX + FOLDER_NAME];
+    struct srun_kv parts[PARTS + 1];
+    const struct srun_source source = {.file = __FILE__, .function = __func__, .line = __LINE__};
+    size_t count = 0;
     (void)snprintf(path, sizeof path, "/debug/captures/%llu", (unsigned long long)item->number);
-    if (item->cpu)
-        SRUN_WARN(capture->log, "a CPU profile was captured", SRUN_STR("path", path),
-                  SRUN_STR("why", item->why), SRUN_UINT("bytes", size));
-    else
-        SRUN_WARN(capture->log, "the stacks of all threads were captured", SRUN_STR("path", path),
-                  SRUN_STR("service", item->service), SRUN_STR("why", item->why),
-                  SRUN_UINT("bytes", size));
+    if (capture->served)
+        parts[count++] = SRUN_STR("path", path);
+    if (file[0] != '\0') {
+        (void)snprintf(whole, sizeof whole, "%s/%s", capture->folder, file);
+        parts[count++] = SRUN_STR("file", whole);
+    }
+    if (!item->cpu)
+        parts[count++] = SRUN_STR("service", item->service);
+    parts[count++] = SRUN_STR("why", item->why);
+    parts[count++] = SRUN_UINT("bytes", size);
+    parts[count] = SRUN_KV_END_;
+    if (srun_log_enabled(capture->log, SRUN_LEVEL_WARN))
+        srun_log_write(capture->log, SRUN_LEVEL_WARN, &source,
+                       item->cpu ? "a CPU profile was captured"
+                                 : "the stacks of all threads were captured",
+                       parts);
 }
 
+/* The same error is told once, until it has worked again. */
+static void tell_folder(struct capture *capture, int rc, const srun_err *err)
+{
+    if (rc < 0 && rc != capture->folder_rc)
+        SRUN_WARN(capture->log, "captures are not written to files", SRUN_STR("error", err->text));
+    capture->folder_rc = rc;
+}
+
+/* First to the disk: who ends the process waits for nothing else. */
 static void keep(struct capture *capture, struct kept_item *item)
 {
+    char file[FOLDER_NAME] = "";
     size_t size = item->body.size;
+    if (capture->folder != NULL) {
+        srun_err err = {0};
+        int rc = folder_keep(capture->folder, capture->program, item, file, &err);
+        tell_folder(capture, rc, &err);
+        if (rc < 0)
+            file[0] = '\0';
+    }
     pthread_mutex_lock(&capture->lock);
     int rc = kept_add(&capture->kept, item);
     pthread_mutex_unlock(&capture->lock);
-    if (rc < 0)
+    if (rc < 0 && file[0] == '\0')
         tell_failure(capture, item, srun_strerror(rc));
     else
-        tell_kept(capture, item, size);
+        tell_kept(capture, item, size, file);
 }
 
 static void take_cpu(struct capture *capture, unsigned busy, int64_t span_ns)
@@ -137,10 +175,10 @@ static bool await(struct capture *capture, int64_t look_at, struct request *out)
     while (!capture->closing && !capture->request.posted &&
            thread_cond_wait_until(&capture->changed, &capture->lock, look_at))
         ;
-    bool goes_on = !capture->closing;
+    bool goes_on = !capture->closing || capture->request.posted; /* who hangs is seen in any case */
     *out = capture->request;
     capture->request.posted = false;
-    if (goes_on)
+    if (!capture->closing)
         fd_event_lower(capture->event);
     pthread_mutex_unlock(&capture->lock);
     return goes_on;
@@ -154,6 +192,10 @@ static void *work(void *arg)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
     thread_name_self("capture");
+    if (capture->folder != NULL) {
+        srun_err err = {0};
+        tell_folder(capture, folder_check(capture->folder, &err), &err);
+    }
     int64_t look_at = clock_real_now();
     while (await(capture, look_at, &request)) {
         if (request.posted)
@@ -186,6 +228,9 @@ static int begin(struct capture *capture, const srun_runner *runner)
     trigger_init(&capture->trigger, (unsigned)value->profile.capture_cpu,
                  value->profile.capture_after_ms * NS_PER_MS);
     capture->log = runner->log;
+    capture->program = value->name;
+    capture->folder = value->profile.capture_directory;
+    capture->served = value->admin.disabled == 0;
     capture->span_ns = value->profile.capture_for_ms * NS_PER_MS;
     capture->hang_at = SEQUENCE_NEVER;
     capture->looked_ns = TRIGGER_NEVER;
@@ -204,9 +249,9 @@ void capture_start(srun_runner *runner)
     if (value->profile.capture == 0 || runner->testing || runner->capture != NULL ||
         runner->active != runner->services)
         return; /* off; or a test; or of a start that failed later on */
-    if (value->admin.disabled != 0) {
+    if (value->admin.disabled != 0 && value->profile.capture_directory == NULL) {
         SRUN_WARN(runner->log, "nothing is captured",
-                  SRUN_STR("why", "without the admin port nobody could get it"));
+                  SRUN_STR("why", "without the admin port or a folder nobody could get it"));
         return;
     }
     struct capture *capture = calloc(1, sizeof *capture);

@@ -9,6 +9,7 @@
 #include "base/auto.h"
 #include "base/duration.h"
 #include "base/fd.h"
+#include "capture.h"
 #include "checkup_watch.h"
 #include "outcome.h"
 #include "runner.h"
@@ -349,13 +350,14 @@ static void set_aside(srun_runner *runner, struct checkup_entry *entry, int64_t 
     unlock(checkup);
 }
 
-static void on_hung(srun_runner *runner, struct checkup_entry *entry)
+static void on_hung(srun_runner *runner, struct checkup_entry *entry, int64_t now)
 {
     char stack[2048];
     const struct board_view *view = board_view(of(runner)->board, entry->service->id);
     service_describe_stack(entry->service, stack, sizeof stack);
     SRUN_WARN(entry->service->log, "the health check hangs", SRUN_STR("note", view->note),
               SRUN_STR("stack", stack));
+    capture_hang(runner, entry->service, "its health check hangs", now);
     judge_gate(runner, entry, SRUN_HEALTH_UNHEALTHY, view->note, -ETIMEDOUT);
 }
 
@@ -426,7 +428,7 @@ bool checkup_turn(srun_runner *runner, int64_t now)
             break;
         case BOARD_HUNG:
             fed |= entry->gate;
-            on_hung(runner, entry);
+            on_hung(runner, entry, now);
             break;
         case BOARD_CHANGED:
             on_changed(runner, entry, now);

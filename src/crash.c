@@ -6,8 +6,9 @@
  */
 #include "crash.h"
 
+#include "base/libc.h"
+
 #include <errno.h>
-#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>

@@ -5,6 +5,8 @@
  */
 #include <srun/error.h>
 
+#include "base/libc.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>

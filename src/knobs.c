@@ -170,6 +170,9 @@ static const struct knob knobs[] = {
     {.group = "profile", .key = "capture_for", .variable = "SRUN_CAPTURE_FOR", FIELD(profile.capture_for_ms),
      .type = KNOB_TIME, .fallback = 5000, .min = 1,
      .help = "how long that profile is"},
+    {.group = "profile", .key = "capture_directory", .variable = "SRUN_CAPTURE_DIRECTORY", FIELD(profile.capture_directory),
+     .type = KNOB_PATH,
+     .help = "a folder for them as files, which outlive the process"},
 };
 _Static_assert(COUNT_OF(knobs) <= CONFIG_KNOBS_MAX, "a place for each in struct config");
 /* clang-format on */

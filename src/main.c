@@ -2,6 +2,7 @@
  *
  * The usual way to drive a runner: the calling thread becomes the control thread until the end.
  */
+#include "capture.h"
 #include "pushing.h"
 #include "runner.h"
 
@@ -23,6 +24,7 @@ static void leave_if_stuck(srun_runner *runner)
     if (stuck == 0)
         return;
     int code = srun_runner_exit_code(runner);
+    (void)capture_end(runner); /* what it is taking gets into its file */
     (void)pushing_close(runner);
     tracing_finish(runner);
     pushing_finish(runner);

@@ -31,6 +31,7 @@ static const struct command {
     {"timeline", NULL, "j", "the changes of state of this run", "GET /timeline", NULL},
     {"threads", NULL, "j", "its threads", "GET /threads", NULL},
     {"profile", "[KIND]", "SO", "where time goes: cpu; or heap, threads", NULL, run_profile},
+    {"captures", "[N]", "jO", "profiles that it kept by itself, or one", NULL, run_captures},
     {"metrics", NULL, "", "its metrics, as Prometheus reads them", "GET /metrics", NULL},
     {"config", NULL, "j", "its settings and where they come from", "GET /config", NULL},
     {"flags", NULL, "j", "its command line flags", "GET /flags", NULL},
@@ -40,6 +41,7 @@ static const struct command {
     {"drain", NULL, "jo", "says not ready, so that no new work comes", NULL, run_drain},
     {"upgrade", NULL, "jw", "starts the program's file anew, losing nothing", NULL, run_upgrade},
     {"stop", NULL, "jw", "stops it", NULL, run_stop},
+    {"new", "NAME", "d", "a new program on libsrun, in a folder of its own", NULL, run_new},
     {"help", "[COMMAND]", "", "this, or more about a command", NULL, NULL},
 };
 
@@ -69,7 +71,8 @@ static struct poptOption known[] = {
     {"for", 0, TEXT, &options.span, 'f', "goes back after so long; forever: it stays [10m]",
      "TIME"},
     {"seconds", 0, TEXT, &options.seconds, 'S', "takes so long [10]", "N"},
-    {"output", 'o', TEXT, &options.output, 'O', "into a file, for go tool pprof", "FILE"},
+    {"output", 'o', TEXT, &options.output, 'O', "into a file, as other tools read it", "FILE"},
+    {"dir", 0, TEXT, &options.folder, 'd', "into this folder, new or empty [./NAME]", "DIR"},
     {"off", 0, FLAG, NULL, 'o', "takes new work again", NULL},
     {"wait", 'w', FLAG, NULL, 'w', "until it is done; exit code 0: it is", NULL},
     {"help", 'h', FLAG, NULL, 'h', "this", NULL},
@@ -81,7 +84,8 @@ static bool given[128]; /* by letter */
 /* NULL: does every command? */
 static bool takes(const struct command *command, int letter)
 {
-    return strchr(EVERYWHERE, letter) != NULL ||
+    bool asks = command == NULL || command->run != run_new; /* a program, somewhere */
+    return strchr(asks ? EVERYWHERE : "hV", letter) != NULL ||
            (command != NULL && strchr(command->takes, letter) != NULL);
 }
 

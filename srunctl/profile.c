@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * profile: where processor time or memory goes, or what all threads do, as a table for people; or
- * into a file, for go tool pprof and the like.
+ * into a file, for go tool pprof and the like. captures: those that were kept.
  */
 #include "srunctl.h"
 
@@ -42,6 +42,8 @@ static bool read_seconds(const char *text, double *out)
     return end != text && *end == '\0' && *out > 0 && *out <= SECONDS_MAX;
 }
 
+/* --- what comes of it ------------------------------------------------------------------------- */
+
 /* Whole, or not at all: what a failed write has left is taken away. */
 static int write_file(const char *path, const struct buf *data)
 {
@@ -59,10 +61,24 @@ static int write_file(const char *path, const struct buf *data)
     return fail(NO, "--output %s: %s", path, strerror(error));
 }
 
+/* Asks, within a time, and writes the answer where it is wanted. */
+static int fetch(struct options *options, const struct buf *request, int64_t limit)
+{
+    auto_reply struct reply reply = {0};
+    if (request->failed)
+        return fail(NO, "out of memory");
+    int answer = ask(options, request->data, deadline_of(options, limit), &reply);
+    if (answer != YES)
+        return fail(answer, "%s", reply.why);
+    return options->output != NULL ? write_file(options->output, &reply.body)
+                                   : show_print(&reply.body, false);
+}
+
+/* --- the commands ---------------------------------------------------------------------------- */
+
 int run_profile(struct options *options)
 {
     auto_buf struct buf request = {0};
-    auto_reply struct reply reply = {0};
     const char *name = options->argument != NULL ? options->argument : "cpu";
     const struct kind *kind = find_kind(name);
     double seconds = SECONDS;
@@ -76,12 +92,25 @@ int run_profile(struct options *options)
                options->output != NULL ? "format=proto" : kind->text);
     if (kind->takes_time)
         buf_printf(&request, "&seconds=%g", seconds);
-    if (request.failed)
-        return fail(NO, "out of memory");
     int64_t limit = REST_MS + (kind->takes_time ? (int64_t)(seconds * 1000) : 0);
-    int answer = ask(options, request.data, deadline_of(options, limit), &reply);
-    if (answer != YES)
-        return fail(answer, "%s", reply.why);
-    return options->output != NULL ? write_file(options->output, &reply.body)
-                                   : show_print(&reply.body, false);
+    return fetch(options, &request, limit);
+}
+
+int run_captures(struct options *options)
+{
+    enum { DIGITS_MAX = 18 };
+    auto_buf struct buf request = {0};
+    const char *number = options->argument;
+    if (number == NULL && options->output == NULL)
+        return run_request(options, "GET /debug/captures");
+    if (number == NULL)
+        return fail(USAGE, "--output: which one? srunctl captures lists them");
+    size_t digits = strspn(number, "0123456789");
+    if (digits == 0 || digits > DIGITS_MAX || number[digits] != '\0')
+        return fail(USAGE, "captures \"%s\": a number; srunctl captures lists them", number);
+    if (options->json)
+        return fail(USAGE, "--json: a capture is no JSON, only their list");
+    buf_printf(&request, "GET /debug/captures/%s%s", number,
+               options->output != NULL ? "" : "?format=text");
+    return fetch(options, &request, ASK_MS);
 }

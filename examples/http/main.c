@@ -4,50 +4,21 @@
  * stops last, so no request ever meets a store that is not there. docs/examples.md has the
  * commands to try.
  */
-#include "server.h"
-#include "store.h"
-
-#include <stdio.h>
-#include <string.h>
-
-struct app {
-    struct store store;
-    struct server server;
-};
-
-static int set_address(void *user, const char *value, srun_err *err)
-{
-    struct server *server = user;
-    bool whole = strstr(value, "://") != NULL;
-    snprintf(server->address, sizeof server->address, "%s%s", whole ? "" : "tcp://", value);
-    return srun_listen_check(server->address, err);
-}
+#include "app.h"
 
 static int set_upstream(void *user, const char *value, srun_err *err)
 {
-    struct server *server = user;
-    return upstream_set(&server->upstream, value, err);
+    return upstream_set(user, value, err);
 }
 
 static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
 {
-    int rc = set_address(&app->server, "127.0.0.1:8080", err);
+    int rc = server_add_flags(runner, &app->server, err);
     if (rc < 0)
         return rc;
 
-    rc = srun_flag_custom(runner, "http.address", "IP:PORT", set_address, &app->server,
-                          "where to listen, port 0: a free one; or unix:///PATH [127.0.0.1:8080]",
-                          err);
-    if (rc < 0)
-        return rc;
-
-    rc = srun_flag_custom(runner, "http.upstream", "URL", set_upstream, &app->server,
+    rc = srun_flag_custom(runner, "http.upstream", "URL", set_upstream, &app->upstream,
                           "where to ask for items that are not here: http://HOST:PORT [none]", err);
-    if (rc < 0)
-        return rc;
-
-    rc = srun_flag_duration_ms(runner, &app->server.linger_ms, "http.linger", 500,
-                               "how long a stop leaves idle connections open", err);
     if (rc < 0)
         return rc;
 
@@ -58,7 +29,9 @@ static int add_flags(srun_runner *runner, struct app *app, srun_err *err)
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
     struct app *app = user;
-    app->server.store = &app->store;
+    app->server.routes = routes;
+    app->server.body_max = STORE_VALUE_MAX;
+    app->server.app = app;
     int rc = add_flags(runner, app, err);
     if (rc < 0)
         return rc;

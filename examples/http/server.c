@@ -5,7 +5,7 @@
  * that is about to vanish. Connections have a thread each: a slow request delays nobody.
  */
 #include "server.h"
-#include "routes.h"
+#include "request.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +20,30 @@
 bool server_lets_go(struct server *server)
 {
     return srun_draining(server->ctx) || traffic_is_draining(&server->traffic);
+}
+
+static int set_address(void *user, const char *value, srun_err *err)
+{
+    struct server *server = user;
+    bool whole = strstr(value, "://") != NULL;
+    snprintf(server->address, sizeof server->address, "%s%s", whole ? "" : "tcp://", value);
+    return srun_listen_check(server->address, err);
+}
+
+int server_add_flags(srun_runner *runner, struct server *server, srun_err *err)
+{
+    int rc = set_address(server, "127.0.0.1:8080", err);
+    if (rc < 0)
+        return rc;
+
+    rc = srun_flag_custom(runner, "http.address", "IP:PORT", set_address, server,
+                          "where to listen, port 0: a free one; or unix:///PATH [127.0.0.1:8080]",
+                          err);
+    if (rc < 0)
+        return rc;
+
+    return srun_flag_duration_ms(runner, &server->linger_ms, "http.linger", 500,
+                                 "how long a stop leaves idle connections open", err);
 }
 
 /* An address in use shows here, before any service runs. The name is how the next generation finds
@@ -79,14 +103,14 @@ static int start_daemon(struct server *server, srun_err *err)
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_error, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)routes_on_completed, server},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)request_on_completed, server},
         {MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_HARD_MAX, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, routes_on_request, server,
+    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, request_on_data, server,
                                       MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon == NULL)
         return srun_fail(err, -EIO, "libmicrohttpd did not start");

@@ -167,7 +167,9 @@ struct srun_config {
         int64_t capture_after_ms; /* for so long, until a profile is taken [10000]
                                      SRUN_CAPTURE_AFTER */
         int64_t capture_for_ms;   /* how long that profile is [5000] SRUN_CAPTURE_FOR */
-        void *more[4];
+        const char *capture_directory; /* a folder for them as files, which outlive the process
+                                          [in memory only] SRUN_CAPTURE_DIRECTORY */
+        void *more[3];
     } profile;
 };
 

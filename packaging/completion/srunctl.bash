@@ -23,7 +23,7 @@ _srunctl_command()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         -s | -a | -n | -t | -c | --socket | --address | --name | --timeout | --token-file | \
-            --ca-file | --count | --for | --seconds | -o | --output) ((i++)) ;;
+            --ca-file | --count | --for | --seconds | -o | --output | --dir) ((i++)) ;;
         -*) ;;
         *)
             printf '%s\n' "${COMP_WORDS[i]}"
@@ -36,8 +36,8 @@ _srunctl_command()
 _srunctl()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='status services top wait health history timeline threads profile metrics config flags
-        generations version log-level drain upgrade stop help'
+    local commands='status services top wait health history timeline threads profile captures metrics config
+        flags generations version log-level drain upgrade stop new help'
     local where='--socket --address --name --token-file --ca-file --timeout --help --version'
     local words command
     COMPREPLY=()
@@ -48,6 +48,10 @@ _srunctl()
         ;;
     -n | --name)
         mapfile -t COMPREPLY < <(compgen -W "$(_srunctl_names)" -- "$word")
+        return
+        ;;
+    --dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
         return
         ;;
     -a | --address | -t | --timeout | -c | --count | --for | --seconds) return ;;
@@ -65,8 +69,10 @@ _srunctl()
         wait) words="--ready --live --healthy --gone" ;;
         top) words="--count" ;;
         profile) words="--seconds --output" ;;
+        captures) words="--json --output" ;;
         upgrade | stop) words="--wait --json" ;;
         drain) words="--off --json" ;;
+        new) words="--dir" where='--help --version' ;; # it asks no program
         log-level) words="--for --json" ;;
         '' | metrics | help) words= ;;
         *) words="--json" ;;

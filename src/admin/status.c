@@ -167,6 +167,7 @@ int status_view(srun_admin_exchange *exchange, srun_err *err)
     config_json(&json, host);
     flags_json(&json, host);
     threads_json(&json);
+    captures_json(&json, host);
     rc = metrics_json(&json, admin);
     if (rc < 0)
         return srun_fail(err, rc, "status: %s", srun_strerror(rc));

@@ -25,6 +25,7 @@ void flags_json(struct json *json, const struct admin_host *host);
 void generations_json(struct json *json, const struct survey *survey);
 void threads_json(struct json *json);
 void timeline_json(struct json *json, const struct admin_host *host);
+void captures_json(struct json *json, const struct admin_host *host);
 
 /* The build id of the program, in hex; "" when it has none. */
 #define VIEWS_BUILD_ID_MAX 65

@@ -22,6 +22,11 @@ static bool is_on(const struct admin_host *host)
     return host->captures != NULL && host->config != NULL && host->config->profile.capture != 0;
 }
 
+static size_t take_list(const struct admin_host *host, struct admin_capture list[CAPTURES_MAX])
+{
+    return is_on(host) ? host->captures(host->runner, list, CAPTURES_MAX) : 0;
+}
+
 static const char *kind_of(const struct admin_capture *capture)
 {
     return capture->cpu ? "cpu" : "stacks";
@@ -42,31 +47,37 @@ static void list_text(struct buf *out, const struct admin_capture *list, size_t 
     }
     columns_write(&table, out);
     buf_text(out, count > 0
-                      ? "\nEach is at /debug/captures/CAPTURE; of cpu ?format=top is a table.\n"
+                      ? "\nEach is at /debug/captures/CAPTURE; with ?format=text for people.\n"
                       : "\nNothing was captured so far.\n");
 }
 
-static int list_json(srun_admin_exchange *exchange, bool on, const struct admin_capture *list,
-                     size_t count)
+void captures_json(struct json *json, const struct admin_host *host)
 {
-    struct json json;
+    struct admin_capture list[CAPTURES_MAX];
     char path[48];
-    exchange_json(exchange, &json);
-    json_bool(&json, "captures_enabled", on);
-    json_open(&json, "captures", '[');
+    size_t count = take_list(host, list);
+    json_open(json, "captures", '[');
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(path, sizeof path, "/debug/captures/%" PRIu64, list[i].number);
-        json_open(&json, NULL, '{');
-        json_int(&json, "number", (int64_t)list[i].number);
-        json_int(&json, "time_ms", list[i].time_ms);
-        json_str(&json, "kind", kind_of(&list[i]));
-        json_str(&json, "service", list[i].service);
-        json_str(&json, "why", list[i].why);
-        json_int(&json, "bytes", (int64_t)list[i].size);
-        json_str(&json, "path", path);
-        json_close(&json);
+        json_open(json, NULL, '{');
+        json_int(json, "number", (int64_t)list[i].number);
+        json_int(json, "time_ms", list[i].time_ms);
+        json_str(json, "kind", kind_of(&list[i]));
+        json_str(json, "service", list[i].service);
+        json_str(json, "why", list[i].why);
+        json_int(json, "bytes", (int64_t)list[i].size);
+        json_str(json, "path", path);
+        json_close(json);
     }
-    json_close(&json);
+    json_close(json);
+}
+
+static int list_json(srun_admin_exchange *exchange, const struct admin_host *host)
+{
+    struct json json;
+    exchange_json(exchange, &json);
+    json_bool(&json, "captures_enabled", is_on(host));
+    captures_json(&json, host);
     return views_end_json(exchange, &json);
 }
 
@@ -74,12 +85,10 @@ static int list(srun_admin_exchange *exchange)
 {
     const struct admin_host *host = admin_host(exchange->admin);
     struct admin_capture list[CAPTURES_MAX];
-    bool on = is_on(host);
-    size_t count = on ? host->captures(host->runner, list, CAPTURES_MAX) : 0;
     if (exchange_wants_json(exchange))
-        return list_json(exchange, on, list, count);
-    if (on)
-        list_text(&exchange->out, list, count);
+        return list_json(exchange, host);
+    if (is_on(host))
+        list_text(&exchange->out, list, take_list(host, list));
     else
         buf_text(&exchange->out,
                  "Captures are off: profile.capture, or SRUN_CAPTURE=true, turns them on.\n");
@@ -92,9 +101,10 @@ static int refuse_form(srun_admin_exchange *exchange, const char *format, bool c
 {
     char quoted[TEXT_QUOTE_MAX];
     return exchange_refuse(exchange, 400, "format: %s: accepted %s", text_quote(quoted, format),
-                           cpu ? "are proto, top" : "is text");
+                           cpu ? "are proto, top, text" : "is text");
 }
 
+/* text: whatever people can read. */
 static int get(const struct admin_host *host, uint64_t number, const char *format,
                struct admin_capture *about, struct buf *out)
 {
@@ -106,6 +116,8 @@ static int get(const struct admin_host *host, uint64_t number, const char *forma
     int rc = host->capture(host->runner, number, form, about, out);
     if (rc == -EINVAL && format == NULL)
         rc = host->capture(host->runner, number, ADMIN_EACH, about, out);
+    if (rc == -EINVAL && form == ADMIN_EACH)
+        rc = host->capture(host->runner, number, ADMIN_TOP, about, out);
     return rc;
 }
 

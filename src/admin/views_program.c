@@ -8,9 +8,9 @@
 #include "admin/redact.h"
 #include "admin/show.h"
 #include "admin/views.h"
+#include "base/libc.h"
 
 #include <elf.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static void build_text(struct buf *out, const struct build *build)
     const char *const rows[][2] = {
         {"name", build->run.name},         {"version", build->run.version},
         {"build id", build->id},           {"libsrun", srun_version()},
-        {"compiler", __VERSION__},         {"libc", gnu_get_libc_version()},
+        {"compiler", __VERSION__},         {"libc", libc_version()},
         {"kernel", build->system.release}, {"machine", build->system.machine},
     };
     columns_heads(&table, "WHAT|VALUE");
@@ -103,7 +103,7 @@ int build_view(srun_admin_exchange *exchange, srun_err *err)
     json_str(&json, "build_id", build.id);
     json_str(&json, "libsrun", srun_version());
     json_str(&json, "compiler", __VERSION__);
-    json_str(&json, "libc", gnu_get_libc_version());
+    json_str(&json, "libc", libc_version());
     json_str(&json, "kernel", build.system.release);
     json_str(&json, "machine", build.system.machine);
     return views_end_json(exchange, &json);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/plugin.h"
 
+#include "base/libc.h"
+
 #include <dlfcn.h>
 #include <limits.h>
-#include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,15 +19,11 @@
 static bool path_beside(const char *library, char out[PATH_MAX])
 {
     static const char here;
-    Dl_info info;
-    struct link_map *map = NULL;
-    if (dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL)
+    const char *path = libc_module_path(&here);
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    if (slash == NULL || path[0] != '/')
         return false;
-    const char *slash = strrchr(map->l_name, '/');
-    if (map->l_name[0] != '/' || slash == NULL)
-        return false;
-    int size =
-        snprintf(out, PATH_MAX, "%.*s/srun/%s", (int)(slash - map->l_name), map->l_name, library);
+    int size = snprintf(out, PATH_MAX, "%.*s/srun/%s", (int)(slash - path), path, library);
     return size > 0 && size < PATH_MAX && access(out, R_OK) == 0;
 }
 

@@ -135,3 +135,14 @@ void proc_thread_name(int tid, char *out, size_t size)
     out[length] = '\0';
     out[strcspn(out, "\n")] = '\0';
 }
+
+void proc_thread_file(int tid, const char *name, char *out, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    out[length > 0 ? length : 0] = '\0';
+}

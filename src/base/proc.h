@@ -31,4 +31,7 @@ bool proc_is_below(int pid, int ancestor);
 void proc_descriptor_name(int fd, char *out, size_t size);
 void proc_thread_name(int tid, char *out, size_t size);
 
+/* The beginning of /proc/self/task/TID/NAME; "" when it cannot be read. */
+void proc_thread_file(int tid, const char *name, char *out, size_t size);
+
 #endif

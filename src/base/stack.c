@@ -12,10 +12,10 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/libc.h"
 #include "base/symbol.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>

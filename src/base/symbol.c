@@ -5,7 +5,8 @@
  */
 #include "base/symbol.h"
 
-#include <dlfcn.h>
+#include "base/libc.h"
+
 #include <errno.h>
 #include <link.h>
 #include <stdbool.h>

@@ -58,8 +58,9 @@ void thread_name_self(const char *name)
     (void)pthread_setname_np(pthread_self(), text);        /* a name is a nicety */
 }
 
-#ifdef __SANITIZE_THREAD__
-/* This sanitizer does not know pthread_clockjoin_np, and would take the thread for a leak. */
+#if defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+/* musl has no pthread_clockjoin_np; this sanitizer does not know it, and would take the thread for
+ * a leak. */
 static int join_until(pthread_t thread, int64_t until_ns)
 {
     const struct timespec moment = timespec_of(NS_PER_MS);

@@ -15,6 +15,7 @@
 #include "log/sink.h"
 
 #include "base/auto.h"
+#include "base/libc.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -7,6 +7,7 @@
 #include "profile/cfi.h"
 
 #include "base/pages.h"
+#include "base/sort.h"
 #include "profile/cursor.h"
 
 #include <stdlib.h>
@@ -443,23 +444,17 @@ static int by_address(const void *a, const void *b)
     return (left->kind == CFI_UNKNOWN) - (right->kind == CFI_UNKNOWN);
 }
 
-/* As they mostly are: qsort would copy them, on the heap. */
-static bool in_order(const struct cfi_rows *rows)
-{
-    for (size_t i = 1; i < rows->count; i++)
-        if (by_address(&rows->all[i - 1], &rows->all[i]) > 0)
-            return false;
-    return true;
-}
-
 /* Each address once, and no row that says what the one before it says. */
 static void tidy(struct cfi_rows *out)
 {
     size_t kept = 0;
     if (out->count == 0)
         return;
-    if (!in_order(out))
-        qsort(out->all, out->count, sizeof out->all[0], by_address);
+    if (!sort_runs(out->all, out->count, sizeof out->all[0], by_address)) {
+        out->failed = true;
+        out->count = 0;
+        return;
+    }
     for (size_t i = 1; i < out->count; i++) {
         const struct cfi_row *row = &out->all[i], *last = &out->all[kept];
         if (row->at == last->at ||
@@ -470,6 +465,7 @@ static void tidy(struct cfi_rows *out)
     out->count = kept + 1;
 }
 
+/* What was taken in advance. */
 static void shrink(struct cfi_rows *out)
 {
     void *shrunk =

@@ -7,12 +7,10 @@
 #include "profile/threads.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,13 +107,8 @@ void gate_settle(void)
 bool gate_is_blocked_by(int tid)
 {
     static const char field[] = "\nSigBlk:\t";
-    char path[64], status[4096];
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, status, sizeof status - 1) : -1;
-    if (fd >= 0)
-        (void)close(fd);
-    status[size > 0 ? size : 0] = '\0';
+    char status[4096];
+    proc_thread_file(tid, "status", status, sizeof status);
     const char *at = strstr(status, field);
     return at != NULL &&
            (strtoull(at + sizeof field - 1, NULL, 16) & (1ULL << (GATE_SIGNAL - 1))) != 0;

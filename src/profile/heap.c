@@ -8,9 +8,9 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/libc.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,11 +199,13 @@ static int take(struct profile *out, srun_err *err)
     return 0;
 }
 
-static void describe_glibc(struct buf *out)
+static void describe_libc(struct buf *out)
 {
-    struct mallinfo2 info = mallinfo2();
-    buf_printf(out, "in use: %zu bytes; free, and kept for later: %zu; mapped by themselves: %zu\n",
-               info.uordblks + info.hblkhd, info.fordblks, info.hblkhd);
+    struct libc_heap heap;
+    if (libc_heap(&heap))
+        buf_printf(out,
+                   "in use: %zu bytes; free, and kept for later: %zu; mapped by themselves: %zu\n",
+                   heap.used, heap.kept, heap.mapped);
 }
 
 int heap_profile(struct profile *out, srun_err *err)
@@ -212,7 +214,7 @@ int heap_profile(struct profile *out, srun_err *err)
     if (mallctl == NULL) {
         buf_text(&out->remarks, "the program's allocator keeps no samples; jemalloc does: "
                                 "LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=prof:true\n");
-        describe_glibc(&out->remarks);
+        describe_libc(&out->remarks);
         return 0;
     }
     if (!is_on("opt.prof")) {

@@ -5,7 +5,7 @@
  *
  *     cpu  threads     what is profiled             timers ring | gate: who has SIGPROF
  *     unwind           a stack, from a handler      modules cfi
- *     stacks           what was seen, counted
+ *     stacks           what was seen, counted       locks: who waits for whom
  *     pprof text flame what comes out of it         names symtab | naming: the plugin
  *
  * Threads: one at a time.

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/pages.h"
 #include "base/peek.h"
+#include "base/sort.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -162,8 +163,8 @@ static void take_symbols(const ElfW(Sym) * symbols, size_t count, struct symtab 
             out->all[out->count++] = (struct symtab_function){
                 symbols[i].st_value, symbols[i].st_size, symbols[i].st_name,
                 rank_of(&symbols[i], out->names + symbols[i].st_name)};
-    if (out->count > 0)
-        qsort(out->all, out->count, sizeof out->all[0], by_start);
+    if (!sort_runs(out->all, out->count, sizeof out->all[0], by_start))
+        out->count = 0;
 }
 
 static void take_table(int fd, const ElfW(Shdr) * table, const ElfW(Shdr) * strings,

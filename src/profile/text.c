@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "profile/text.h"
 
+#include "profile/locks.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +264,8 @@ static bool same_stack(const struct thread_stack *left, const struct thread_stac
            memcmp(left->frames, right->frames, left->depth * sizeof left->frames[0]) == 0;
 }
 
+enum { SHOWN = 20 }; /* members of a group that are named */
+
 struct group {
     const struct member *first;
     size_t count;
@@ -291,9 +295,48 @@ static size_t make_groups(const struct threads *threads, struct member *order, s
     return count;
 }
 
+static void put_wait(struct buf *out, const struct threads *threads, const struct locks *locks,
+                     size_t waiter)
+{
+    const struct lock_wait *wait = &locks->all[waiter];
+    const struct thread_stack *holder = &threads->all[wait->holder];
+    if (wait->mutex == 0)
+        buf_text(out, "waits for a mutex");
+    else if (wait->holder == waiter)
+        buf_printf(out, "waits for the mutex 0x%" PRIxPTR " held by itself", wait->mutex);
+    else
+        buf_printf(out, "waits for the mutex 0x%" PRIxPTR " held by thread %d \"%s\"", wait->mutex,
+                   holder->tid, holder->name);
+}
+
+/* Round, and back to the one that it began with. */
+static void put_deadlock(struct buf *out, const struct threads *threads, const struct locks *locks,
+                         size_t number)
+{
+    size_t first = 0, at;
+    while (locks->all[first].cycle != number)
+        first++;
+    at = first;
+    buf_printf(out, "deadlock: %d \"%s\"", threads->all[at].tid, threads->all[at].name);
+    do {
+        at = locks->all[at].holder;
+        buf_printf(out, " -> %d \"%s\"", threads->all[at].tid, threads->all[at].name);
+    } while (at != first);
+    buf_text(out, "\n");
+}
+
+/* before: stands at the beginning of each line. */
+static void put_deadlocks(struct buf *out, const char *before, const struct threads *threads,
+                          const struct locks *locks)
+{
+    for (size_t number = 1; number <= locks->cycles; number++) {
+        buf_text(out, before);
+        put_deadlock(out, threads, locks, number);
+    }
+}
+
 static void put_members(struct buf *out, const struct group *group)
 {
-    enum { SHOWN = 20 };
     buf_text(out, "# threads:");
     for (size_t i = 0; i < group->count && i < SHOWN; i++)
         buf_printf(out, "%s %d \"%s\"", i > 0 ? "," : "", group->first[i].stack->tid,
@@ -303,7 +346,22 @@ static void put_members(struct buf *out, const struct group *group)
     buf_text(out, "\n");
 }
 
-static void put_group(struct buf *out, const struct group *group, struct names *names)
+/* Those whose mutex is known. */
+static void put_waits(struct buf *out, const struct group *group, const struct threads *threads,
+                      const struct locks *locks)
+{
+    for (size_t i = 0; i < group->count && i < SHOWN; i++) {
+        size_t waiter = (size_t)(group->first[i].stack - threads->all);
+        if (locks->all[waiter].mutex == 0)
+            continue;
+        buf_printf(out, "# thread %d ", threads->all[waiter].tid);
+        put_wait(out, threads, locks, waiter);
+        buf_text(out, "\n");
+    }
+}
+
+static void put_group(struct buf *out, const struct group *group, const struct threads *threads,
+                      const struct locks *locks, struct names *names)
 {
     const struct thread_stack *stack = group->first[0].stack;
     char shown[SHOWN_MAX];
@@ -314,6 +372,7 @@ static void put_group(struct buf *out, const struct group *group, struct names *
         buf_printf(out, " 0x%x", STACK_SILENT);
     buf_text(out, "\n");
     put_members(out, group);
+    put_waits(out, group, threads, locks);
     if (stack->silent != NULL)
         buf_printf(out, "# no stack: %s\n", stack->silent);
     for (size_t i = 0; i < stack->depth; i++) {
@@ -333,16 +392,19 @@ void text_threads_grouped(struct buf *out, const struct threads *threads, struct
     size_t room = threads->count > 0 ? threads->count : 1;
     struct member *order = calloc(room, sizeof order[0]);
     struct group *groups = calloc(room, sizeof groups[0]);
-    if (order != NULL && groups != NULL) {
+    struct locks locks = {0};
+    if (order != NULL && groups != NULL && locks_find(&locks, threads, names) == 0) {
         size_t count = make_groups(threads, order, groups);
+        put_deadlocks(out, "# ", threads, &locks);
         buf_printf(out, "threads profile: total %zu\n", threads->count);
         for (size_t i = 0; i < count; i++)
-            put_group(out, &groups[i], names);
+            put_group(out, &groups[i], threads, &locks, names);
     } else {
         out->failed = true;
     }
     free(order);
     free(groups);
+    locks_free(&locks);
 }
 
 static const char *state_name(char state)
@@ -362,61 +424,28 @@ static const char *state_name(char state)
     }
 }
 
-/* "__GI___lll_lock_wait" is as "lll_lock_wait": aliases, of which any may be in a symbol table. */
-static const char *plain_name(const char *function)
-{
-    function += strspn(function, "_");
-    if (strncmp(function, "GI_", 3) == 0)
-        function += 3;
-    return function + strspn(function, "_");
-}
-
-static bool is_lock(const char *function)
-{
-    static const char *const locks[] = {
-        "lll_lock_wait",           "lll_lock_wait_private",         "pthread_mutex_lock",
-        "pthread_mutex_lock_full", "pthread_mutex_cond_lock",       "pthread_mutex_timedlock",
-        "pthread_mutex_clocklock", "pthread_mutex_clocklock_common"};
-    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
-        if (strcmp(plain_name(function), locks[i]) == 0)
-            return true;
-    return false;
-}
-
-/* It sleeps, and its innermost functions are those of a lock; one that is not named, of a C library
- * without debug information, may stand before them. */
-static bool waits_for_mutex(const struct thread_stack *stack, struct names *names)
-{
-    enum { INNERMOST = 3 };
-    if (stack->state != 'S' || stack->silent != NULL)
-        return false;
-    for (size_t i = 0; i < stack->depth && i < INNERMOST; i++) {
-        const struct named *named = names_find(names, stack->frames[i]);
-        for (size_t j = 0; named != NULL && j < named->count; j++)
-            if (is_lock(named->names[j].function))
-                return true;
-    }
-    return false;
-}
-
-static void put_waiting(struct buf *out, const struct threads *threads, struct names *names)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < threads->count; i++)
-        count += waits_for_mutex(&threads->all[i], names);
-    if (count > 0)
-        buf_printf(out, "%zu thread%s for a mutex\n\n", count, count == 1 ? " waits" : "s wait");
-}
-
 void text_threads_each(struct buf *out, const struct threads *threads, struct names *names)
 {
     char shown[SHOWN_MAX];
-    put_waiting(out, threads, names);
+    struct locks locks;
+    if (locks_find(&locks, threads, names) < 0) {
+        out->failed = true;
+        return;
+    }
+    if (locks.waiting > 0) {
+        buf_printf(out, "%zu thread%s for a mutex\n", locks.waiting,
+                   locks.waiting == 1 ? " waits" : "s wait");
+        put_deadlocks(out, "", threads, &locks);
+        buf_text(out, "\n");
+    }
     for (size_t i = 0; i < threads->count; i++) {
         const struct thread_stack *stack = &threads->all[i];
-        buf_printf(out, "thread %d \"%s\" [%s%s]:\n", stack->tid, stack->name,
-                   state_name(stack->state),
-                   waits_for_mutex(stack, names) ? ", waits for a mutex" : "");
+        buf_printf(out, "thread %d \"%s\" [%s", stack->tid, stack->name, state_name(stack->state));
+        if (locks.all[i].waits) {
+            buf_text(out, ", ");
+            put_wait(out, threads, &locks, i);
+        }
+        buf_text(out, "]:\n");
         if (stack->silent != NULL)
             buf_printf(out, "no stack: %s%s%s\n", stack->silent,
                        stack->waits_in[0] != '\0' ? "; the kernel has it in " : "",
@@ -431,4 +460,5 @@ void text_threads_each(struct buf *out, const struct threads *threads, struct na
         }
         buf_text(out, "\n");
     }
+    locks_free(&locks);
 }

@@ -19,8 +19,9 @@ void text_folded(struct buf *out, const struct profile *profile, const struct pp
                  struct names *names);
 
 /* As Go's goroutine?debug=1, which go tool pprof reads too: a stack and how many threads have it,
- * the most common first. And debug=2: each thread by itself; those that wait for a mutex, as the
- * names of their innermost functions say, are counted before that and marked. */
+ * the most common first. And debug=2: each thread by itself; those that wait for a mutex are
+ * counted before that and marked. Both say who holds it, where that is known, and which of them
+ * make a deadlock; that is of the time of this call. */
 void text_threads_grouped(struct buf *out, const struct threads *threads, struct names *names);
 void text_threads_each(struct buf *out, const struct threads *threads, struct names *names);
 

@@ -8,12 +8,12 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/libc.h"
 #include "base/proc.h"
 #include "profile/gate.h"
 #include "profile/unwind.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -59,6 +59,7 @@ void threads_on_question(const siginfo_t *info, const void *context)
     bool lost = false;
     if (question->stack->tid != gettid() || atomic_load(&question->answered))
         return;
+    question->stack->sp = unwind_sp(context);
     question->stack->depth =
         (uint32_t)unwind(questions->view, context, question->stack->frames, RING_FRAMES, &lost);
     atomic_store(&question->answered, true);
@@ -67,22 +68,13 @@ void threads_on_question(const siginfo_t *info, const void *context)
 
 /* --- who is there ---------------------------------------------------------------------------- */
 
-static void read_task_file(int tid, const char *name, char *out, size_t size)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
-    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
-    out[length > 0 ? length : 0] = '\0';
-}
-
 static void look_at(struct thread_stack *stack, int tid)
 {
     static const char field[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
     char status[4096];
     *stack = (struct thread_stack){.tid = tid, .state = '?'};
     proc_thread_name(tid, stack->name, sizeof stack->name);
-    read_task_file(tid, "status", status, sizeof status);
+    proc_thread_file(tid, "status", status, sizeof status);
     const char *at = strstr(status, field);
     if (at != NULL)
         stack->state = at[sizeof field - 1];
@@ -155,7 +147,7 @@ static void note_silent(struct questions *questions)
         if (stack->silent == NULL)
             continue;
         stack->depth = 0;
-        read_task_file(stack->tid, "wchan", stack->waits_in, sizeof stack->waits_in);
+        proc_thread_file(stack->tid, "wchan", stack->waits_in, sizeof stack->waits_in);
         if (strcmp(stack->waits_in, "0") == 0)
             stack->waits_in[0] = '\0';
     }

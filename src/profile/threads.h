@@ -20,6 +20,7 @@ struct thread_stack {
     char state;         /* as in /proc: R, S, D, ... */
     const char *silent; /* why there is no stack, static; or NULL */
     char waits_in[48];  /* silent: the kernel's word for it, or "" */
+    uintptr_t sp;       /* where it was interrupted */
     uint32_t depth;
     uintptr_t frames[RING_FRAMES];
 };

@@ -159,3 +159,10 @@ size_t unwind(const struct view *view, const void *context, uintptr_t *out, size
     }
     return count;
 }
+
+uintptr_t unwind_sp(const void *context)
+{
+    struct walker walker;
+    begin(&walker, context);
+    return walker.sp;
+}

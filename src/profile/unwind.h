@@ -15,4 +15,7 @@
  * view does not know. Async-signal-safe; changes errno. */
 size_t unwind(const struct view *view, const void *context, uintptr_t *out, size_t max, bool *lost);
 
+/* Its stack pointer then. Async-signal-safe. */
+uintptr_t unwind_sp(const void *context);
+
 #endif

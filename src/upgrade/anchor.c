@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/ensure.h"
+#include "base/libc.h"
 #include "base/proc.h"
 #include "upgrade/anchored.h"
 #include "upgrade/spawn.h"
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -6,13 +6,13 @@
 #include "upgrade/spawn.h"
 
 #include "base/auto.h"
+#include "base/libc.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -441,6 +441,22 @@ def shows_a_line_for_pprof_when_there_are_profiles(folder):
         check(f"go tool pprof {mock.url}debug/pprof/profile" in page.text("#b-profiles"),
               page.text("#b-profiles"))
         page.click("#b-profiles button")
+        equal(texts(page, "#b-profiles tr"), [], "captures, of which there are none")
+
+
+@suite.test
+def shows_what_was_captured_the_last_first(folder):
+    with Desk("captured") as (mock, page):
+        equal(page.text("#h-profiles small"), "2 captured", "heading")
+        rows = texts(page, "#b-profiles tbody tr")
+        check("ledger: run takes 22.5s of 30s, in thread 4711 <b>" in rows[0], rows)
+        check("187% of a processor" in rows[1] and "cpu" in rows[1], rows)
+        links = page.js("[...document.querySelectorAll('#b-profiles tbody a')].map(a => a.href)")
+        equal(links, [f"{mock.url}debug/captures/{to}" for to in ("8?format=text", "8", "7?format=text", "7")])
+        page.js("document.getElementById('profiles').scrollIntoView()")
+        page.shot(os.path.join(PICTURES, "captured.png"))
+        change(mock, page, "profiling", "", "#h-profiles")
+        page.wait("!document.querySelector('#b-profiles tr')")
 
 
 # Writing

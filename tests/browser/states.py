@@ -287,9 +287,17 @@ def profiling(now):
     return {**healthy(now), "profiling": True}
 
 
+def captured(now):
+    return {**profiling(now), "captures": [
+        {"number": 7, "time_ms": now - 3600000, "kind": "cpu", "service": "", "bytes": 21930,
+         "why": "187% of a processor for 10s", "path": "/debug/captures/7"},
+        {"number": 8, "time_ms": now - 60000, "kind": "stacks", "service": "ledger", "bytes": 9102,
+         "why": "run takes 22.5s of 30s, in thread 4711 <b>", "path": "/debug/captures/8"}]}
+
+
 STATES = {state.__name__: state for state in (
     healthy, write, starting, unhealthy, stuck, stopping, draining, withdrawn, upgraded, many, long,
-    bare, no_health, profiling)}
+    bare, no_health, profiling, captured)}
 
 
 def status(name, now):

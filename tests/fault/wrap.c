@@ -441,6 +441,30 @@ WRAP(int, stat, const char *path, struct stat *out)
     return fails("stat", FAULT_DESCRIPTOR, EIO) ? -1 : stat(path, out);
 }
 
+WRAP(int, openat, int folder, const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return fails("openat", FAULT_DESCRIPTOR, EMFILE) ? -1 : openat(folder, path, flags, mode);
+}
+
+WRAP(DIR *, fdopendir, int fd)
+{
+    return fails("fdopendir", FAULT_MEMORY, ENOMEM) ? NULL : fdopendir(fd);
+}
+
+WRAP(int, fsync, int fd)
+{
+    return fails("fsync", FAULT_DESCRIPTOR, ENOSPC) ? -1 : fsync(fd);
+}
+
+WRAP(int, renameat, int from, const char *old, int to, const char *name)
+{
+    return fails("renameat", FAULT_DESCRIPTOR, ENOSPC) ? -1 : renameat(from, old, to, name);
+}
+
 WRAP(int, rename, const char *from, const char *to)
 {
     return fails("rename", FAULT_DESCRIPTOR, ENOSPC) ? -1 : rename(from, to);

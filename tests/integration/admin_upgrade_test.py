@@ -6,13 +6,13 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
 from admin import AdminServer, admin_server  # noqa: E402
+from balancer import HAPROXY, Balancer  # noqa: E402
 from endure import eventually, full  # noqa: E402
 from support import (LIMIT, SANITIZE, Load, Process, Suite, ask, check, connect,  # noqa: E402
                      equal, program)
@@ -106,57 +106,6 @@ def a_refused_upgrade_says_why(folder):
         check(b"SRUN_SUPERVISED" in answer.body, answer.body.decode())
         equal(server.get("/ready").status, 200)
         equal(server.stop(), 0, "exit code")
-
-
-HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
-
-
-class Balancer(Process):
-    """A HAProxy before several programs, which asks their admin ports whether they are ready."""
-
-    def __init__(self, folder, servers):
-        stats = os.path.join(folder, "haproxy.sock")
-        lines = ["global", f"    stats socket {stats} level admin", "    maxconn 512",
-                 "defaults", "    mode http", "    timeout connect 2s", "    timeout client 30s",
-                 "    timeout server 30s", "    timeout check 10s", "    retries 2", "    option redispatch",
-                 "frontend front", f"    bind unix@{os.path.join(folder, 'front.sock')}",
-                 "    default_backend back",
-                 "backend back", "    option httpchk GET /ready",
-                 "    http-check expect status 200",
-                 "    default-server inter 100ms fastinter 50ms downinter 50ms fall 1 rise 1"]
-        for i, server in enumerate(servers):
-            port = server.admin.rsplit(":", 1)[1]
-            lines.append(f"    server s{i} {server.address('http')} check port {port}")
-        path = os.path.join(folder, "haproxy.cfg")
-        with open(path, "w", encoding="ascii") as file:
-            file.write("\n".join(lines) + "\n")
-        self.stats = stats
-        super().__init__([HAPROXY, "-db", "-f", path], folder)
-        eventually(lambda: self.command("show info"), "HAProxy")
-
-    def command(self, text):
-        """A line to the stats socket; what it answers."""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(LIMIT)
-            connection.connect(self.stats)
-            connection.sendall(text.encode() + b"\n")
-            answer = b""
-            while part := connection.recv(65536):
-                answer += part
-            return answer.decode()
-        return ""
-
-    def status(self, name):
-        """UP, DOWN, ... of a server."""
-        for line in self.command("show stat").splitlines():
-            words = line.split(",")
-            if words[0] == "back" and words[1] == name:
-                return words[17]
-        return ""
-
-    def stop(self):
-        os.kill(self.pid, signal.SIGTERM)
-        self.finish()
 
 
 def copies(folder, count):

@@ -142,6 +142,17 @@ def a_heartbeat_that_is_missed_is_a_service_that_hangs(folder):
         equal(server.stop(), 0, "exit code")
 
 
+def a_health_check_that_hangs_is_a_service_that_hangs(folder):
+    env = {**NEVER_BUSY, "SRUN_HEALTH": "true", "SRUN_HEALTH_INTERVAL": "50ms",
+           "SRUN_HEALTH_TIMEOUT": "200ms"}
+    with served(folder, "ill", env) as server:
+        capture = first(server, "the stacks of all threads were captured")
+        equal((capture["service"], capture["why"]), ("load", "its health check hangs"))
+        check("check_for_long" in get(server, capture["path"]).decode(), "the stack of the check")
+        equal(server.json("/status.json")["captures"], captures(server), "in status.json")
+        equal(server.stop(), 0, "exit code")
+
+
 @suite.test
 def what_cannot_be_taken_is_told(folder):
     with served(folder, "handler mute", NEVER_BUSY) as server:
@@ -159,6 +170,84 @@ def without_the_admin_port_there_is_nothing_to_get(folder):
         equal(server.stop(), 0, "exit code")
 
 
+def files(folder):
+    try:
+        return sorted(os.listdir(os.path.join(folder, "kept")))
+    except OSError:
+        return []
+
+
+def read(folder, name):
+    path = os.path.join(folder, "kept", name)
+    equal(os.stat(path).st_mode & 0o777, 0o600, name)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def in_files(folder, **env):
+    return {**NEVER_BUSY, "SRUN_CAPTURE_DIRECTORY": os.path.join(folder, "kept"), **env}
+
+
+def a_file_outlives_a_process_that_is_killed(folder):
+    with served(folder, "spin", in_files(folder, **SOON)) as server:
+        path = server.wait_for(r'msg="a CPU profile was captured" .*file=(\S+)').group(1)
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+    equal([os.path.basename(path)], files(folder))
+    check(re.fullmatch(rf"profiled-\d{{8}}T\d{{6}}\.\d{{3}}Z-{server.pid}\.cpu\.pb", files(folder)[0]), path)
+    found = Profile(read(folder, files(folder)[0]))
+    found.check()
+    check("spin_long" in found.by_function(), str(found.by_function()))
+
+
+def what_hangs_in_its_stop_is_in_a_file_when_the_process_has_left(folder):
+    env = in_files(folder, SRUN_STOP_TIMEOUT="400ms", SRUN_STUCK_GRACE="1ms")
+    with served(folder, "hang circle=2", env) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        server.wait()
+        server.wait_for('msg="leaving with stuck threads"')
+    equal(len(files(folder)), 1, files(folder))
+    text = read(folder, files(folder)[0]).decode()
+    check(re.match(r"service load: run takes \S+ of 400ms, in thread \d+\n\n2 threads wait for a mutex\n"
+                   r'deadlock: \d+ "round-', text), text[:300])
+    check("hang_for_good" in text, text)
+
+
+def both_generations_of_an_upgrade_write_files(folder):
+    with served(folder, "mute", in_files(folder, SRUN_UPGRADE_PROBATION="100ms")) as server:
+        old = server.pid
+        server.wait_for(rf'threads were captured" .*file=\S+-{old}\.stacks\.txt')
+        os.kill(old, signal.SIGHUP)
+        line = server.wait_for(rf'threads were captured" .*file=\S+-(?!{old}\.)(\d+)\.stacks\.txt')
+        new = int(line.group(1))
+        equal(len(files(folder)), 2, files(folder))
+        os.kill(new, signal.SIGTERM)
+        server.wait()
+        eventually(lambda: not os.path.exists(f"/proc/{new}"), "both have ended")
+    equal(len(files(folder)), 2, files(folder))
+
+
+def without_the_admin_port_there_are_files(folder):
+    with served(folder, "mute", in_files(folder, SRUN_ADMIN="false")) as server:
+        line = server.wait_for('msg="the stacks of all threads were captured" .*').group(0)
+        check(" path=" not in line and " file=" in line, line)
+        equal(server.stop(), 0, "exit code")
+    equal(len(files(folder)), 1, files(folder))
+
+
+def a_folder_that_cannot_be_used_is_told_once(folder):
+    with open(os.path.join(folder, "kept"), "w", encoding="ascii"):
+        pass
+    with served(folder, "spin mute", in_files(folder, **SOON)) as server:
+        server.wait_for('msg="captures are not written to files" .*error=".*kept: Not a directory"')
+        server.wait_for('msg="the stacks of all threads were captured"')
+        server.wait_for('msg="a CPU profile was captured"')
+        equal(len(captures(server)), 2, "those in memory")
+        equal(server.stop(), 0, "exit code")
+        told = [line for line in server.lines if "captures are not written to files" in line]
+        equal(len(told), 1, str(told))
+
+
 def served_without_port(folder):
     return served(folder, "", {**NEVER_BUSY, "SRUN_ADMIN": "false"})
 
@@ -167,7 +256,12 @@ if not HELD_BACK:
     for test in (a_busy_program_has_a_profile_of_it, a_profile_gives_way_to_the_end,
                  a_service_that_hangs_in_its_stop_is_seen_before_it_is_given_up,
                  hanging_comes_before_what_is_being_taken,
-                 a_heartbeat_that_is_missed_is_a_service_that_hangs):
+                 a_heartbeat_that_is_missed_is_a_service_that_hangs,
+                 a_health_check_that_hangs_is_a_service_that_hangs,
+                 a_file_outlives_a_process_that_is_killed,
+                 what_hangs_in_its_stop_is_in_a_file_when_the_process_has_left,
+                 both_generations_of_an_upgrade_write_files, without_the_admin_port_there_are_files,
+                 a_folder_that_cannot_be_used_is_told_once):
         suite.test(test)
 
 suite.main(at_once=1 if SANITIZE else 2)

@@ -259,8 +259,8 @@ def expect_logs(found, server):
 
 
 @SUITE.test
-def the_configuration_in_packaging_is_valid(folder):
-    with open(os.path.join(SOURCE_DIR, "packaging", "otel-collector", "config.yaml"), encoding="utf-8") as file:
+def the_configuration_in_deploy_is_valid(folder):
+    with open(os.path.join(SOURCE_DIR, "deploy", "otel-collector", "config.yaml"), encoding="utf-8") as file:
         text = file.read()
 
     def validate(name, content):

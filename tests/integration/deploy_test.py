@@ -1,56 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The files for who runs a program, packaging/prometheus and packaging/otel-collector: promtool
+"""The files for who runs a program, deploy/prometheus and deploy/otel-collector: promtool
 takes them, the rules ask for metrics that there are and fire when they should, the collector's
 pipelines name what is defined."""
 import json
 import os
 import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 from admin import admin_server  # noqa: E402
-from support import LIMIT, SOURCE_DIR, Suite, check, equal  # noqa: E402
+from configurations import load, names, promtool  # noqa: E402
+from support import SOURCE_DIR, Suite, check, equal  # noqa: E402
 
 suite = Suite("deploy")
-PYTHON = "/usr/bin/python3"  # Debian's has yaml
-PROMETHEUS = os.path.join(SOURCE_DIR, "packaging", "prometheus")
+PROMETHEUS = os.path.join(SOURCE_DIR, "deploy", "prometheus")
 SCRAPE = os.path.join(PROMETHEUS, "prometheus.yml")
 RULES = os.path.join(PROMETHEUS, "srun.rules.yml")
-COLLECTOR = os.path.join(SOURCE_DIR, "packaging", "otel-collector", "config.yaml")
-README = os.path.join(SOURCE_DIR, "packaging", "README.md")
-TO_JSON = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
+COLLECTOR = os.path.join(SOURCE_DIR, "deploy", "otel-collector", "config.yaml")
+README = os.path.join(SOURCE_DIR, "deploy", "README.md")
 PORT = "127.0.0.1:8778"
 BY_PROMETHEUS = {"up"}  # made by who scrapes
 
 
-def run(argv, text=None):
-    return subprocess.run(argv, input=text, capture_output=True, timeout=LIMIT, check=False,
-                          encoding="utf-8")
-
-
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        done = run([PYTHON, "-c", TO_JSON], file.read())
-    equal((done.returncode, done.stderr), (0, ""), path)
-    return json.loads(done.stdout)
-
-
 def rules():
     return [rule for group in load(RULES)["groups"] for rule in group["rules"]]
-
-
-def names(expression):
-    """The metrics of a PromQL expression: what is no selector, no range, no list of labels, no
-    function and no operator."""
-    text = re.sub(r"\{[^}]*\}|\[[^]]*\]", " ", expression)
-    text = re.sub(r"\b(?:on|ignoring|by|without|group_left|group_right)\s*\([^)]*\)", " ", text)
-    return set(re.findall(r"\b[a-z_:][\w:]*\b(?!\s*\()", text)) - {"and", "or", "unless", "bool"}
-
-
-def promtool(*argv):
-    done = run(["promtool", *argv])
-    equal(done.returncode, 0, done.stdout + done.stderr)
 
 
 @suite.test

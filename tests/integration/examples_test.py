@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs each example as its reader would, and compares what it logs with examples/<name>.expect.
-UPDATE_EXPECT=1 writes those files anew; read the difference before you commit it."""
+UPDATE_EXPECT=1 writes those files anew; read the difference before you commit it. What ledger does,
+which needs a database, is in ledger_test.py."""
 import contextlib
 import errno
 import os
@@ -18,7 +19,8 @@ from support import (LIMIT, SOURCE_DIR, Load, Process, Suite, ask, check, connec
 
 suite = Suite("examples")
 ALL = [name for name in ("hello", "http", "echo", "worker", "dependent_health", "embed-epoll",
-                         "embed-uv", "memory") if has_program(name)]
+                         "embed-uv", "embed-glib", "embed-libevent", "subscriber", "memory", "ledger")
+       if has_program(name)]
 
 
 def expect_file(name):
@@ -60,7 +62,8 @@ def all_are_built(folder):
 def help_names_the_flags(folder):
     wanted = {"http": "--http.address", "echo": "--echo.address", "worker": "--job.ms",
               "dependent_health": "--outage", "embed-epoll": "--tick", "embed-uv": "--tick",
-              "hello": "--config", "memory": "--cache.entries"}
+              "embed-glib": "--need", "embed-libevent": "--address", "subscriber": "--broker",
+              "hello": "--config", "memory": "--cache.entries", "ledger": "--postgres.url"}
     for name in ALL:
         code, out, _ = run([program(name), "--help"], folder)
         equal(code, 0, f"{name} --help")
@@ -147,7 +150,7 @@ if has_program("memory"):
             memory.wait_for("msg=started")
             memory.signal(signal.SIGTERM)
             equal(memory.finish(), 0, "exit code")
-            expect(memory.lines, expect_file("memory"))
+            expect(memory.lines, expect_file("memory"), anywhere="the cache is full")
 
     @suite.test
     def memory_says_what_a_number_of_entries_is(folder):
@@ -559,6 +562,57 @@ def embed_epoll_logs_what_is_expected(folder):
 def embed_uv_logs_what_is_expected(folder):
     if "embed-uv" in ALL:
         embedded_stops(folder, "embed-uv", 'msg="tick of the loop"', signal.SIGINT)
+
+
+@suite.test
+def embed_glib_logs_what_is_expected(folder):
+    if "embed-glib" in ALL:
+        embedded_stops(folder, "embed-glib", "msg=tick .*count=2", signal.SIGTERM)
+
+
+def need_goes(process, path):
+    """The loop sees it, and says so."""
+    os.unlink(path)
+    process.wait_for('msg=health .*scope=counter status=degraded was=healthy source=pushed '
+                     'note="what it needs is not there"')
+    with open(path, "x", encoding="ascii"):
+        pass
+    process.wait_for("msg=health .*scope=counter status=healthy was=degraded")
+
+
+@suite.test
+def embed_glib_tells_in_its_loop_how_the_service_is(folder):
+    if "embed-glib" not in ALL:
+        return
+    need = os.path.join(folder, "need")
+    with open(need, "x", encoding="ascii"):
+        pass
+    with Process([program("embed-glib"), "--tick=20ms", f"--need={need}"], folder) as embed:
+        embed.wait_for("msg=tick .*count=2")
+        need_goes(embed, need)
+        embed.signal(signal.SIGTERM)
+        equal(embed.finish(), 0, "exit code")
+
+
+def greeting(address):
+    """What a client of embed-libevent is told."""
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), LIMIT) as client:
+        return client.makefile("rb").read()
+
+
+@suite.test
+def embed_libevent_logs_what_is_expected(folder):
+    if "embed-libevent" not in ALL:
+        return
+    with Process([program("embed-libevent"), "--address=127.0.0.1:0", "--busy=1"],
+                 folder) as embed:
+        equal(greeting(listening(embed)), b"welcome to generation 1\n", "the greeting")
+        embed.wait_for("status=healthy was=degraded")
+        embed.signal(signal.SIGTERM)
+        equal(embed.finish(), 0, "exit code")
+        told = [line for line in embed.lines if "msg=health" not in line]  # by its clock
+        expect(told, expect_file("embed-libevent"))
 
 
 suite.main()

@@ -50,6 +50,14 @@ def profile(server, seconds=SECONDS, hz=250, path="profile"):
     return found
 
 
+def profile_with(server, function):
+    """A profile in which the function is the innermost of a sample: a busy machine may need several."""
+    def sampled():
+        found = profile(server, 1)
+        return found if found.by_function()[function] > 0 else None
+    return eventually(sampled, f"{function} is sampled")
+
+
 def truth(server):
     return json.loads(get(server, "/truth"))
 
@@ -271,7 +279,7 @@ PLUGIN = os.path.exists(os.path.join(BUILD_DIR, "srun", "libsrun-symbols.so.0"))
 def lines_and_inlined_functions_are_named_by_the_plugin(folder):
     check(PLUGIN, "the plugin was not built: libdw-dev is missing")
     with served(folder, "spin") as server:
-        found = profile(server, 1)
+        found = profile_with(server, "spin_long")
         places = {name: place for number in found.locations
                   for name, place in zip(found.names(number), found.places(number))}
         source = re.escape(os.path.join("programs", "profiled", "main.c"))
@@ -335,8 +343,7 @@ def debug_information_is_found_beside_the_program_and_nobody_is_asked(folder):
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{listener.server_port}/"
         with served(folder, "spin libc", program, {"DEBUGINFOD_URLS": url}) as server:
-            found = profile(server, 1)
-            check(found.by_function()["spin_long"] > 0, str(found.by_function()))
+            profile_with(server, "spin_long")
             equal(server.stop(), 0, "exit code")
         listener.shutdown()
     equal(asked, [], "requests for debug information")
@@ -379,18 +386,106 @@ def a_thousand_threads_say_what_they_do(folder):
         server.wait()
 
 
+MARK = r'^thread (\d+) "(.*)" \[sleeping, waits for the mutex (0x\w+) held by (?:thread (\d+) "(.*)"|(itself))\]:$'
+
+
+def stacks(server):
+    return get(server, "/debug/pprof/goroutine?debug=2").decode()
+
+
+def waits(server, count):
+    """{name: (tid, mutex, holder's tid, holder's name or itself)}, once so many are known."""
+    found = []
+
+    def seen():
+        found[:] = re.findall(MARK, stacks(server), re.M)
+        return len(found) == count
+    eventually(seen, f"{count} threads wait for somebody")
+    return {one[1]: (one[0], one[2], one[3], one[4] or one[5]) for one in found}
+
+
+def killed(server):
+    os.kill(server.pid, signal.SIGKILL)  # they wait for ever
+    server.wait()
+
+
 @test
 def threads_that_wait_for_a_mutex_are_marked_and_counted(folder):
     with served(folder, "stuck=5 idle=10 spin") as server:
         def stuck():
-            text = get(server, "/debug/pprof/goroutine?debug=2").decode()
+            text = stacks(server)
             return text if text.startswith("5 threads wait for a mutex\n\n") else None
         eventually(stuck, "five are counted")
         text = stuck()
-        equal(len(re.findall(r'^thread \d+ "stuck" \[sleeping, waits for a mutex\]:$', text, re.M)), 5, text)
-        equal(text.count("waits for a mutex"), 5, text)
-        os.kill(server.pid, signal.SIGKILL)  # they wait for ever
-        server.wait()
+        equal(len(re.findall(r'^thread \d+ "stuck" \[sleeping, waits for (?:a|the) mutex.*\]:$', text, re.M)), 5, text)
+        equal(len(re.findall(r"waits for (?:a|the) mutex", text)), 5, text)
+        killed(server)
+
+
+@test
+def a_thread_that_waits_for_a_mutex_says_who_has_it(folder):
+    with served(folder, "stuck=3") as server:
+        found = waits(server, 3)
+        equal(found["stuck"][2:], (str(server.pid), "profiled"))
+        grouped = get(server, "/debug/pprof/threads?debug=1").decode()
+        lines = re.findall(rf'^# thread \d+ waits for the mutex 0x\w+ held by thread {server.pid} "profiled"$',
+                           grouped, re.M)
+        equal(len(lines), 3, grouped)
+        check("deadlock" not in grouped + stacks(server), "there is none")
+        killed(server)
+
+
+@test
+def a_deadlock_is_shown_from_thread_to_thread(folder):
+    for count in (2, 5):
+        with served(folder, f"circle={count} stuck=1") as server:
+            found = waits(server, count + 1)
+            names = [f"round-{chr(97 + i)}" for i in range(count)]
+            for name, after in zip(names, names[1:] + names[:1]):
+                equal(found[name][2:], (found[after][0], after), name)
+            text = stacks(server)
+            chain = re.match(rf"{count + 1} threads wait for a mutex\ndeadlock: (.*)\n\n", text)
+            check(chain, text)
+            shown = re.findall(r'\d+ "([^"]*)"', chain[1])
+            equal(len(shown), count + 1, chain[1])
+            first = names.index(shown[0])
+            equal(shown, (names[first:] + names[:first] + [shown[0]]), chain[1])
+            grouped = get(server, "/debug/pprof/threads?debug=1").decode()
+            check(grouped.startswith("# deadlock: " + chain[1] + "\nthreads profile: total "), grouped)
+            killed(server)
+
+
+@test
+def a_thread_that_locks_a_mutex_twice_waits_for_itself(folder):
+    with served(folder, "twice") as server:
+        tid, _, _, holder = waits(server, 1)["twice"]
+        equal(holder, "itself")
+        check(f'deadlock: {tid} "twice" -> {tid} "twice"\n' in stacks(server), stacks(server))
+        killed(server)
+
+
+@test
+def mutexes_of_all_kinds_say_who_has_them(folder):
+    # What waits for the last two is a function that a C library without debug information does not name.
+    with served(folder, "kinds") as server:
+        def known():
+            found = {one[1]: one for one in re.findall(MARK, stacks(server), re.M)}
+            return found if len(found) >= 4 else None
+        found = eventually(known, "four kinds")
+        check({"plain", "recursive", "errorcheck", "adaptive"} <= set(found), str(found))
+        for one in found.values():
+            equal(one[4], "keeper", one)
+        equal(len({one[2] for one in found.values()}), len(found), "mutexes")
+        killed(server)
+
+
+@test
+def who_waits_for_something_else_does_not_wait_for_a_mutex(folder):
+    with served(folder, "others") as server:
+        eventually(lambda: all(f'"{name}" [sleeping]:' in stacks(server) for name in ("condition", "reader")),
+                   "both wait")
+        check(not re.search("for (a|the) mutex", stacks(server)), stacks(server))
+        killed(server)
 
 
 @test
@@ -586,7 +681,7 @@ def spans_are_refused_where_none_are_recorded(folder):
 @test
 def names_are_told_by_post_without_the_right_to_write(folder):
     with served(folder, "spin") as server:
-        found = profile(server, 0.5)
+        found = profile_with(server, "spin_long")
         address = next(location.number(3) for number, location in found.locations.items()
                        if found.names(number) == ["spin_long"])
         with contextlib.closing(connect(server.admin)) as connection:
@@ -610,7 +705,7 @@ def a_collector_may_ask_for_all_at_once(folder):
                 grown.append(int(file.read().split()[1]) * 4096)
         third = len(grown) // 3
         middle, last = sorted(grown[third:2 * third]), sorted(grown[2 * third:])
-        check(third < 20 or last[third // 2] - middle[third // 2] <= 2 << 20, f"it grows: {grown}")
+        check(SANITIZE or third < 20 or last[third // 2] - middle[third // 2] <= 2 << 20, f"it grows: {grown}")
         equal(server.stop(), 0, "exit code")
 
 

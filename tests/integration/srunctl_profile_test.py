@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """srunctl profile, against a program that knows what it does."""
+import json
 import os
 import re
 import sys
@@ -69,6 +70,51 @@ def writes_a_file_for_other_tools(folder):
         code, _, err = ctl(server, folder, "profile", "threads", "-o", "/dev/full")
         equal(code, 1)
         check("--output /dev/full: No space left" in err, err)
+        equal(server.stop(), 0, "exit code")
+
+
+@test
+def shows_and_fetches_what_was_captured(folder):
+    env = {"PROFILED": "spin mute", "SRUN_CAPTURE": "true", "SRUN_CAPTURE_CPU": "5",
+           "SRUN_CAPTURE_AFTER": "100ms", "SRUN_CAPTURE_FOR": "500ms"}
+    with AdminServer([PROGRAM], folder, env) as server:
+        cpu = server.wait_for(r'msg="a CPU profile was captured" .*path=\S+/(\d+)').group(1)
+        stacks = server.wait_for(r'threads were captured" .*path=\S+/(\d+)').group(1)
+        code, out, err = ctl(server, folder, "captures")
+        equal((code, err), (0, ""))
+        check(re.search(rf"^ *{cpu} .* cpu +- ", out, re.M), out)
+        check(re.search(rf"^ *{stacks} .* stacks +load .*its heartbeat is missed$", out, re.M), out)
+        equal({one["number"] for one in json.loads(ctl(server, folder, "captures", "-j")[1])["captures"]},
+              {int(cpu), int(stacks)})
+        check("FLAT%" in ctl(server, folder, "captures", cpu)[1], "a table")
+        check("load_run" in ctl(server, folder, "captures", stacks)[1], "the stacks")
+        path = os.path.join(folder, "cpu.pb")
+        equal(ctl(server, folder, "captures", cpu, "-o", path), (0, "", ""))
+        with open(path, "rb") as file:
+            Profile(file.read()).check()
+        equal(ctl(server, folder, "captures", stacks, "-o", path), (0, "", ""))
+        with open(path, encoding="utf-8") as file:
+            check(file.read().startswith("service load: "), "the stacks in the file")
+        code, out, err = ctl(server, folder, "captures", "4711")
+        equal((code, out), (1, ""))
+        check("there is no such capture" in err, err)
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def says_what_is_accepted_of_captures(folder):
+    with served(folder, "") as server:
+        code, out, err = ctl(server, folder, "captures")
+        equal((code, err), (0, ""))
+        check("SRUN_CAPTURE=true" in out, out)
+        for words, wanted in (
+                (["x"], '"x": a number; srunctl captures lists them'),
+                (["-1"], "unknown option"), (["1/../2"], "a number"), (["9" * 19], "a number"),
+                (["-o", "file"], "--output: which one? srunctl captures lists them"),
+                (["1", "-j"], "--json: a capture is no JSON, only their list")):
+            code, out, err = ctl(server, folder, "captures", *words)
+            equal((code, out), (2, ""), words)
+            check(wanted in err, err)
         equal(server.stop(), 0, "exit code")
 
 

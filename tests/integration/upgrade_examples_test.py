@@ -14,7 +14,7 @@ import threading
 sys.dont_write_bytecode = True
 from endure import Server, eventually, full  # noqa: E402
 from support import (BUILD_DIR, LIMIT, SANITIZE, Process, Suite, UnixConnection, ask, check,
-                     connect, equal, program, request)  # noqa: E402
+                     connect, equal, has_program, program, request)  # noqa: E402
 
 suite = Suite("upgrade_examples")
 LOADGEN = os.path.join(BUILD_DIR, "tests", "load", "loadgen")
@@ -464,6 +464,38 @@ def echo_is_upgraded_again_when_the_last_client_has_left(folder):
         with dial(server) as client:
             echoes(client, b"the third")
         server.wait_for('msg="the old generation has ended" generation=3', since=since)
+        equal(server.stop(), 0, "exit code")
+
+
+# embeddings
+
+
+@suite.test
+def embed_glib_hands_its_work_over(folder):
+    if not has_program("embed-glib"):
+        return
+    with Server([program("embed-glib"), "--tick=20ms"], folder) as server:
+        server.wait_for("msg=tick ")
+        server.upgrade()
+        since = server.mark_now()
+        server.wait_for("msg=tick generation=2 .*count=10", since=since)
+        late = [line for line in server.lines[since:]
+                if "msg=tick " in line and "generation=2" not in line]
+        check(len(late) <= 1, f"the old one works on in its probation: {late}")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
+def embed_libevent_greets_everybody(folder):
+    if not has_program("embed-libevent"):
+        return
+    with Server([program("embed-libevent"), "--address=127.0.0.1:0"], folder,
+                probation="0s") as server:
+        for generation in range(1, 5):
+            with dial(server, "greeter") as client:
+                equal(client.makefile().read(), f"welcome to generation {generation}\n", "greeting")
+            if generation < 4:
+                server.upgrade(ended=True)
         equal(server.stop(), 0, "exit code")
 
 

@@ -35,16 +35,22 @@
 
 #define DEFAULT_LIMIT_MS 60000
 
-static char **arguments; /* argv + 1 */
 static int64_t test_limit_ms = DEFAULT_LIMIT_MS;
 static char folder[PATH_MAX];
 static pid_t suite_pid;
 static struct leftovers before_test;
 
-/* glibc hands argc and argv to constructors; so HARNESS needs neither. */
-__attribute__((constructor)) static void remember_arguments(int argc, char **argv)
+/* HARNESS has no argc and argv, which only glibc hands to constructors. NULL: there is no argument.
+ */
+static const char *first_argument(void)
 {
-    arguments = argv + (argc > 0);
+    static char line[4096];
+    FILE *file = fopen("/proc/self/cmdline", "re");
+    size_t size = file != NULL ? fread(line, 1, sizeof line - 1, file) : 0;
+    if (file != NULL)
+        (void)fclose(file);
+    size_t program = strlen(line) + 1;
+    return program < size ? line + program : NULL;
 }
 
 int harness_slowness(void)
@@ -238,7 +244,7 @@ static void report(SRunner *runner, const char *suite)
 
 int harness_run(const char *suite, const TTest *const *tests)
 {
-    const char *wanted = arguments != NULL ? arguments[0] : NULL;
+    const char *wanted = first_argument();
     if (wanted != NULL && strcmp(wanted, "--list") == 0) {
         for (; *tests != NULL; tests++)
             printf("%s.%s\n", suite, (*tests)->name);

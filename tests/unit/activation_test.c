@@ -2,6 +2,7 @@
  *
  * Sockets of the service manager: what is taken, what is left alone, and what is not believed.
  */
+#include "base/libc.h"
 #include "harness.h"
 #include "upgrade/activation.h"
 #include "upgrade/bind.h"

@@ -6,7 +6,6 @@
 #include "port.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -107,6 +106,12 @@ static long resident_kib(void)
     (void)fclose(file);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#else
+#define malloc_trim(pad) 0 /* musl gives back by itself */
+#endif
 
 static bool is_given_back(void *arg)
 {

@@ -3,12 +3,12 @@
  * Call frame information: what is understood, what is not, and that real stacks come out right.
  */
 #include "base/ensure.h"
+#include "base/libc.h"
 #include "harness.h"
 #include "profile/cfi.h"
 #include "profile/unwind.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

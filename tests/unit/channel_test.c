@@ -88,11 +88,11 @@ static void send_raw(const void *bytes, size_t size, int fd, unsigned times)
     ck_assert_uint_le(times, MOST);
     if (times > 0) {
         packet.msg_control = control.bytes;
-        packet.msg_controllen = CMSG_SPACE(times * sizeof fd);
+        packet.msg_controllen = (socklen_t)CMSG_SPACE(times * sizeof fd);
         struct cmsghdr *head = CMSG_FIRSTHDR(&packet);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(times * sizeof fd);
+        head->cmsg_len = (socklen_t)CMSG_LEN(times * sizeof fd);
         for (unsigned i = 0; i < times; i++)
             memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
     }

@@ -3,9 +3,9 @@
  * Health under load, in real time: many threads push, subscribers come and go, checks run, and a
  * consumer sleeps. For the sanitizers above all; limits of time are generous there.
  */
+#include "base/libc.h"
 #include "clinic.h"
 
-#include <malloc.h>
 #include <srun/runner.h>
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -222,6 +222,13 @@ static void source_add(struct world *world, struct member *member, unsigned numb
     ck_assert_int_eq(srun_runner_add(world->runner, member->name, &ops, member, NULL, NULL), 0);
 }
 
+static size_t allocated(void)
+{
+    struct libc_heap heap = {0};
+    (void)libc_heap(&heap);
+    return heap.used;
+}
+
 START_TEST(lets_a_consumer_sleep_without_waiting_or_growing)
     {
         static struct world world;
@@ -234,7 +241,7 @@ START_TEST(lets_a_consumer_sleep_without_waiting_or_growing)
         for (unsigned i = 0; i < SOURCES; i++)
             source_add(&world, &sources[i], i);
         world_start(&world);
-        size_t before = mallinfo2().uordblks;
+        size_t before = allocated();
         ck_assert_int_eq(srun_health_subscribe(atomic_load(&sleeper.ctx), NULL, &watch, NULL), 0);
         for (unsigned i = 0; i < PUSHES; i++) {
             int64_t began = clock_real_now();
@@ -252,7 +259,7 @@ START_TEST(lets_a_consumer_sleep_without_waiting_or_growing)
         for (unsigned i = 0; i < SOURCES; i++)
             ck_assert_int_eq(
                 srun_health_push(atomic_load(&sources[i].ctx), SRUN_HEALTH_HEALTHY, "at last"), 0);
-        size_t after = mallinfo2().uordblks;
+        size_t after = allocated();
         if (COUNTS_MEMORY)
             ck_assert_msg(after < before + 65536, "%zu bytes more", after - before);
         WAIT_FOR(srun_health_get(atomic_load(&sleeper.ctx), sources[SOURCES - 1].name) ==

@@ -3,12 +3,12 @@
  * Exemplars: which measurements become one, where they are kept, who is told of them; and that no
  * two are ever mixed up.
  */
+#include "base/libc.h"
 #include "metering.h"
 #include "telemetry/prometheus.h"
 #include "telemetry/self.h"
 #include "telemetry/series.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <srun/trace.h>
 #include <stdatomic.h>
@@ -266,10 +266,12 @@ START_TEST(labels_of_an_exemplar_have_128_characters_at_most)
     }
 END_TEST
 
-/* In the arrays of the glibc: what malloc has given away so far. */
+/* What malloc has given away so far; where it does not say, nothing. */
 static size_t allocated(void)
 {
-    return mallinfo2().uordblks;
+    struct libc_heap heap = {0};
+    (void)libc_heap(&heap);
+    return heap.used;
 }
 
 START_TEST(offering_allocates_nothing)

@@ -3,6 +3,7 @@
  * Callbacks: when they are asked, what becomes of what they do not tell, those that hang, and those
  * that are taken back.
  */
+#include "base/libc.h"
 #include "metering.h"
 
 #include <pthread.h>

@@ -229,7 +229,7 @@ START_TEST(refuses_what_is_no_executable_file)
         assert_check(in_folder("file"), false, -EACCES, "not executable");
         assert_check(in_folder("file/x"), false, -ENOTDIR, "Not a directory");
         ck_assert_int_eq(symlink("loop", in_folder("loop")), 0);
-        assert_check(in_folder("loop"), false, -ELOOP, "symbolic links");
+        assert_check(in_folder("loop"), false, -ELOOP, strerror(ELOOP));
     }
 END_TEST
 
@@ -465,8 +465,10 @@ START_TEST(says_what_it_could_not_learn)
         int rc = origin_take(&origin, &mask, &err);
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
         ck_assert_int_eq(rc, -EMFILE);
-        ck_assert_str_eq(err.text, "upgrade: cannot learn the command line of the start: "
-                                   "Too many open files");
+        char text[128];
+        snprintf(text, sizeof text, "upgrade: cannot learn the command line of the start: %s",
+                 strerror(EMFILE));
+        ck_assert_str_eq(err.text, text);
         ck_assert_ptr_null(origin.argv);
         ck_assert_int_eq(origin.folder_fd, -1);
     }

@@ -3,6 +3,7 @@
  * What names are kept from one profile to the next, and the memory that they and others lie in.
  */
 #include "base/pages.h"
+#include "base/sort.h"
 #include "harness.h"
 #include "profile/remembered.h"
 
@@ -116,6 +117,37 @@ START_TEST(takes_no_more_files_than_it_has_room_for)
     }
 END_TEST
 
+struct numbered {
+    unsigned key, number;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct numbered *left = a, *right = b;
+    return left->key < right->key ? -1 : left->key > right->key;
+}
+
+START_TEST(sorts_stably_whatever_the_order)
+    {
+        static struct numbered all[1000];
+        unsigned seed = 1;
+        for (size_t count = 0; count < 1000; count += count < 70 ? 1 : 93) {
+            for (unsigned keys = 1; keys <= 1000; keys *= 10) {
+                for (unsigned i = 0; i < count; i++) {
+                    seed = seed * 1103515245U + 12345U;
+                    all[i] = (struct numbered){(seed >> 16) % keys, i};
+                }
+                ck_assert(sort_runs(all, count, sizeof all[0], by_key));
+                for (size_t i = 1; i < count; i++) {
+                    ck_assert_uint_le(all[i - 1].key, all[i].key);
+                    if (all[i - 1].key == all[i].key)
+                        ck_assert_uint_lt(all[i - 1].number, all[i].number);
+                }
+            }
+        }
+    }
+END_TEST
+
 START_TEST(pages_keep_what_was_in_them)
     {
         size_t small = 100, large = (size_t)3 << 20;
@@ -141,5 +173,5 @@ int main(void)
     return HARNESS("profile_remembered", answers_copies_of_what_it_took,
                    remembers_too_that_there_is_no_name, tells_files_apart_by_their_build_id,
                    begins_anew_when_there_is_no_room, takes_no_more_files_than_it_has_room_for,
-                   pages_keep_what_was_in_them);
+                   sorts_stably_whatever_the_order, pages_keep_what_was_in_them);
 }

@@ -307,7 +307,7 @@ START_TEST(refuses_a_file_that_cannot_be_opened)
         assert_refused(path, "/missing.yaml: No such file or directory");
         (void)snprintf(path, sizeof path, "%s/loop", harness_folder());
         ck_assert_int_eq(symlink("loop", path), 0);
-        assert_refused(path, "/loop: Too many levels of symbolic links");
+        assert_refused(path, strerror(ELOOP));
         assert_refused("", ": No such file or directory");
         if (geteuid() != 0) { /* root reads everything */
             const char *closed = file_of("closed", 1);

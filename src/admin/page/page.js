@@ -276,8 +276,10 @@ function search(id) {
 }
 
 function profiles(s) {
-  const line = 'go tool pprof ' + new URL('debug/pprof/profile', location).href
-  show('b-profiles', s.profiling ? [h('p.row', code(line), button('copy', line, 'Copy')), h('p.row', ['profile', 'threads', 'heap'].map(k => h('a', {href: 'debug/pprof/' + k + '?seconds=5&format=flame'}, k)))] : hint('There are no profiles here.'))
+  const line = 'go tool pprof ' + new URL('debug/pprof/profile', location).href, kept = s.captures || [], link = (path, text) => h('a', {href: 'debug/' + path}, text)
+  heading('profiles', kept.length && kept.length + ' captured')
+  show('b-profiles', s.profiling ? [h('p.row', code(line), button('copy', line, 'Copy')), h('p.row', ['profile', 'threads', 'heap'].map(k => link('pprof/' + k + '?seconds=5&format=flame', k)), link('pprof/threads?debug=2', 'stacks'))] : hint('There are no profiles here.'),
+    kept.length && table(['Captured', 'Why', 'See', '>Bytes'], kept.map(c => [when(c.time_ms), (c.service && c.service + ': ') + c.why, link('captures/' + c.number + '?format=text', c.kind), link('captures/' + c.number, num(c.bytes, 'B'))]).reverse()))
 }
 
 const titles = {services: 'Services', charts: 'Charts', timeline: 'Timeline', control: 'Control', upgrades: 'Upgrades', metrics: 'Metrics', threads: 'Threads', config: 'Configuration', flags: 'Flags', profiles: 'Profiles'}

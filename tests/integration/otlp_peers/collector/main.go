@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// An OpenTelemetry Collector of the parts that ../../collector_interop.py and packaging/otel-collector
+// An OpenTelemetry Collector of the parts that ../../collector_interop.py and deploy/otel-collector
 // need. ../../collector.py builds it.
 package main
 

@@ -13,12 +13,19 @@
  *     handler     takes SIGPROF for itself
  *     spans       two threads that end spans, within and beside each other, with names that hurt
  *     stuck=N     N threads that wait for a mutex, which is never given back
+ *     circle=N    N threads that have a mutex each, and wait for that of the next
+ *     twice       a thread that locks its mutex twice
+ *     kinds       threads that wait for mutexes of all kinds, which another one has
+ *     others      threads that wait for a condition, and for a read-write lock
  *     keep=N      N MiB of memory in small pieces, three quarters of them in one function
  *     hang        the end of the service never comes
+ *     ill         the second health check of the service does not return until the end
  *     mute        the service promises a heartbeat, and gives none
  *
  * It is compiled with -O2 and without frame pointers, as packages are.
  */
+#include "profiled.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -247,16 +254,6 @@ static void *idle(void *arg)
     return NULL;
 }
 
-static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER;
-
-static void *be_stuck(void *arg)
-{
-    (void)arg;
-    (void)pthread_setname_np(pthread_self(), "stuck");
-    (void)pthread_mutex_lock(&taken);
-    return NULL;
-}
-
 /* --- memory ---------------------------------------------------------------------------------- */
 
 static NOINLINE void keep(size_t size, size_t count)
@@ -285,12 +282,21 @@ static NOINLINE void keep_little(size_t bytes)
 
 /* --- a service that hangs -------------------------------------------------------------------- */
 
-static bool hangs, mute;
+static bool hangs, mute, ill;
 
 static NOINLINE void hang_for_good(void)
 {
     for (;;)
         (void)pause();
+}
+
+static NOINLINE int check_for_long(void *self, srun_context *ctx, srun_err *err)
+{
+    static atomic_uint calls;
+    (void)self, (void)ctx, (void)err;
+    while (atomic_fetch_add(&calls, 1) > 0 && !atomic_load(&stopping))
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return 0;
 }
 
 /* --- the program ----------------------------------------------------------------------------- */
@@ -321,15 +327,6 @@ static void make_idle(int count)
     }
 }
 
-static void make_stuck(int count)
-{
-    pthread_t thread;
-    (void)pthread_mutex_lock(&taken);
-    for (int i = 0; i < count; i++)
-        if (pthread_create(&thread, NULL, be_stuck, NULL) != 0 || pthread_detach(thread) != 0)
-            abort();
-}
-
 static void take_word(const char *word)
 {
     if (strcmp(word, "shares") == 0) {
@@ -352,8 +349,6 @@ static void take_word(const char *word)
     } else if (strcmp(word, "spans") == 0) {
         add("spans-0", turn_spans, 0);
         add("spans-1", turn_spans, 1);
-    } else if (strncmp(word, "stuck=", 6) == 0) {
-        make_stuck(atoi(word + 6));
     } else if (strncmp(word, "idle=", 5) == 0) {
         make_idle(atoi(word + 5));
     } else if (strncmp(word, "keep=", 5) == 0) {
@@ -362,10 +357,14 @@ static void take_word(const char *word)
         keep_little(bytes / 4);
     } else if (strcmp(word, "hang") == 0) {
         hangs = true;
+    } else if (strcmp(word, "ill") == 0) {
+        ill = true;
     } else if (strcmp(word, "mute") == 0) {
         mute = true;
     } else if (strcmp(word, "handler") == 0) {
         (void)signal(SIGPROF, on_prof);
+    } else {
+        locks_take_word(word);
     }
 }
 
@@ -408,13 +407,14 @@ static int load_run(void *self, srun_context *ctx, srun_err *err)
 
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
-    static const struct srun_service_ops load = {.size = sizeof load, .run = load_run};
+    static struct srun_service_ops load = {.size = sizeof load, .run = load_run};
     const char *plan = getenv("PROFILED");
     char *words = strdup(plan != NULL ? plan : ""), *rest = words, *word;
     (void)user;
     while (words != NULL && (word = strsep(&rest, " ")) != NULL)
         take_word(word);
     free(words);
+    load.health = ill ? check_for_long : NULL;
     static const char *password, *key; /* to be kept out of what is shown */
     int rc = srun_flag_string(runner, &password, "db.password", "", "a secret", err);
     if (rc == 0)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The program: its parts. The server knows none of the others; routes.c finds them by its app.
+ */
+#ifndef APP_H
+#define APP_H
+
+#include "request.h"
+#include "server.h"
+#include "store.h"
+#include "upstream.h"
+
+struct app {
+    struct store store;
+    struct upstream upstream;
+    struct server server;
+};
+
+extern const struct route routes[];
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The service wallet: HTTP for the ledger. How it listens, drains and is upgraded is the server of
+ * the http example; here are its routes.
+ *
+ *   GET /accounts/ID                              a balance
+ *   PUT /transfers/ID?from=A&to=B&cents=N         a transfer; again: the same one
+ */
+#ifndef WALLET_H
+#define WALLET_H
+
+#include "../http/server.h"
+#include "ledger.h"
+
+/* Adds the service and its flags. */
+int wallet_add(srun_runner *runner, struct server *wallet, struct ledger *ledger, srun_err *err);
+
+#endif
