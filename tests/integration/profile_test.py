@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Profiles of a real program that knows where its processor time went (programs/profiled). Shares are
-compared with what the program has measured itself, so that a busy machine does not matter."""
+"""Profiles of a real program. Shares are compared with what the program has measured itself, so that a
+busy machine does not matter."""
 import concurrent.futures
 import contextlib
-import glob
-import http.server
 import json
-import math
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree
 
@@ -21,70 +15,12 @@ sys.dont_write_bytecode = True
 from admin import AdminServer  # noqa: E402
 from endure import eventually, full  # noqa: E402
 from pprof import Profile  # noqa: E402
+from profiled import (HAS_GO, HELD_BACK, PROGRAM, TRACED, check_sum, get, go_tool, near, profile,  # noqa: E402
+                      profile_with, same_share, served, tests, truth)
 from support import BUILD_DIR, SANITIZE, Suite, ask, check, connect, equal  # noqa: E402
 
 suite = Suite("profile")
-PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "profiled")
-HAS_GO = shutil.which("go") is not None
-HELD_BACK = "thread" in SANITIZE  # its signals wait until it suits the sanitizer
-SECONDS = full(3, 10)
-
-
-def served(folder, plan, program=PROGRAM, env=None):
-    return AdminServer([program], folder, {"PROFILED": plan, **(env or {})})
-
-
-def get(server, path, limit=120):
-    """A body with status 200, however long it takes."""
-    with contextlib.closing(connect(server.admin, limit)) as connection:
-        response = ask(connection, "GET", path)
-    equal(response.status, 200, f"{path}: {response.body[:200]}")
-    return response.body
-
-
-def profile(server, seconds=SECONDS, hz=250, path="profile"):
-    body = get(server, f"/debug/pprof/{path}?seconds={seconds}&hz={hz}")
-    equal(body[:2], b"\x1f\x8b", "gzip")
-    found = Profile(body)
-    found.check()
-    return found
-
-
-def profile_with(server, function):
-    """A profile in which the function is the innermost of a sample: a busy machine may need several."""
-    def sampled():
-        found = profile(server, 1)
-        return found if found.by_function()[function] > 0 else None
-    return eventually(sampled, f"{function} is sampled")
-
-
-def truth(server):
-    return json.loads(get(server, "/truth"))
-
-
-def near(part, wanted, points, what):
-    check(abs(part - wanted) <= points, f"{what}: {part:.1f} %, and in truth {wanted:.1f} %")
-
-
-def same_share(part, wanted, found, what):
-    """Within 3 points; or, while there are too few samples for that, what chance may do: four times the
-    deviation of as many samples as the kernel's clock (250 Hz) can have taken."""
-    samples = max(1, min(found.total(0), found.total() / 4e6))
-    chance = 4 * math.sqrt(max(wanted, 5) * (100 - wanted) / samples)
-    near(part, wanted, max(3, chance), what)
-
-
-def check_sum(found, percent, what):
-    """How much of the processor time was sampled, which the profile says itself. A few periods at its
-    ends are a matter of chance."""
-    sampled, spent = map(float, re.match(r"([\d.]+)s of ([\d.]+)s", found.comments[0]).groups())
-    check(abs(sampled - spent) <= max(spent * percent / 100, 0.1),
-          f"{what}: sampled {sampled} s of {spent} s")
-
-
-def test(function):
-    """A test of what is refused under the thread sanitizer."""
-    return function if HELD_BACK else suite.test(function)
+test = tests(suite)
 
 
 # --- processor time
@@ -242,265 +178,6 @@ def a_stop_does_not_wait_for_a_profile(folder):
             check(asked.result().duration < 100e9, "it did not end early")
 
 
-# --- names
-
-
-@test
-def names_survive_that_the_file_is_replaced(folder):
-    program = os.path.join(folder, "profiled")
-    shutil.copy(PROGRAM, program)
-    with served(folder, "spin", program) as server:
-        fresh = os.path.join(folder, "fresh")
-        shutil.copy("/bin/true", fresh)
-        os.rename(fresh, program)
-        check(profile(server, 1).by_function()["spin_long"] > 0, "static functions have no names")
-        equal(server.stop(), 0, "exit code")
-
-
-@test
-def a_stripped_program_has_its_build_id(folder):
-    program = os.path.join(folder, "profiled")
-    subprocess.run(["strip", "-o", program, PROGRAM], check=True)
-    notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True)
-    wanted = re.search(r"Build ID: (\w+)", notes.stdout)
-    with served(folder, "spin", program) as server:
-        found = profile(server, 1)
-        check("[profiled]" in found.by_function(), str(found.by_function()))
-        equal(list(found.build_ids())[0], program, "the first mapping")
-        if wanted is not None:
-            equal(found.build_ids()[program], wanted[1], "build id")
-        equal(server.stop(), 0, "exit code")
-
-
-PLUGIN = os.path.exists(os.path.join(BUILD_DIR, "srun", "libsrun-symbols.so.0"))
-
-
-@test
-def lines_and_inlined_functions_are_named_by_the_plugin(folder):
-    check(PLUGIN, "the plugin was not built: libdw-dev is missing")
-    with served(folder, "spin") as server:
-        found = profile_with(server, "spin_long")
-        places = {name: place for number in found.locations
-                  for name, place in zip(found.names(number), found.places(number))}
-        source = re.escape(os.path.join("programs", "profiled", "main.c"))
-        for name in ("spin_long", "turn_spin", "work"):
-            check(re.search(source + r":[1-9]\d*$", places[name]), f"{name}: {places[name]}")
-        equal(server.stop(), 0, "exit code")
-
-
-def debug_apart(folder, *options):
-    """A program without debug information, and the file beside it that has it."""
-    program = os.path.join(folder, "profiled")
-    debug = os.path.join(folder, ".debug", "profiled.debug")
-    os.mkdir(os.path.dirname(debug))
-    subprocess.run(["objcopy", "--only-keep-debug", *options, PROGRAM, debug], check=True)
-    subprocess.run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", PROGRAM, program],
-                   check=True)
-    return program, debug
-
-
-@test
-def debug_information_may_be_compressed(folder):
-    program, debug = debug_apart(folder, "--compress-debug-sections=zlib")
-    sections = subprocess.run(["readelf", "-SW", debug], capture_output=True, text=True, check=True)
-    check(re.search(r"\.debug_info .* C ", sections.stdout), "nothing is compressed")
-    with served(folder, "", program) as server:
-        found = Profile(get(server, "/debug/pprof/threads"))
-        places = [place for number in found.locations for place in found.places(number)]
-        check(any(re.search(r"profiled/main\.c:[1-9]", place) for place in places), str(places))
-        equal(server.stop(), 0, "exit code")
-
-
-@test
-def debug_information_that_is_damaged_does_no_harm(folder):
-    program, debug = debug_apart(folder, "--compress-debug-sections=zlib")
-    sections = subprocess.run(["readelf", "-SW", debug], capture_output=True, text=True, check=True)
-    wanted = re.findall(r"\] (\.debug_\w+) +PROGBITS +\w+ (\w+) (\w+)", sections.stdout)
-    check(len(wanted) >= 4, sections.stdout)
-    with open(debug, "r+b") as file:
-        for _, offset, size in wanted:
-            file.seek(int(offset, 16) + int(size, 16) // 2)
-            file.write(b"\xff" * 16)
-    with served(folder, "", program) as server:
-        Profile(get(server, "/debug/pprof/threads")).check()
-        equal(server.stop(), 0, "exit code")
-    os.truncate(debug, os.path.getsize(debug) // 2)
-    with served(folder, "", program) as server:
-        Profile(get(server, "/debug/pprof/threads")).check()
-        equal(server.stop(), 0, "exit code")
-
-
-@test
-def debug_information_is_found_beside_the_program_and_nobody_is_asked(folder):
-    program, _ = debug_apart(folder)
-    asked = []
-
-    class Listener(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{listener.server_port}/"
-        with served(folder, "spin libc", program, {"DEBUGINFOD_URLS": url}) as server:
-            profile_with(server, "spin_long")
-            equal(server.stop(), 0, "exit code")
-        listener.shutdown()
-    equal(asked, [], "requests for debug information")
-
-
-@test
-def debug_information_of_somebody_else_is_not_read(folder):
-    if os.geteuid() != 0:
-        print("    skipped: only root gives files away")
-        return
-    program, debug = debug_apart(folder)
-    os.chown(debug, 65534, 65534)
-    with served(folder, "spin libc", program) as server:
-        found = profile(server, 1)
-        check("spin_long" not in found.by_function(), str(found.by_function()))
-        equal(server.stop(), 0, "exit code")
-
-
-# --- threads
-
-
-@test
-def a_thousand_threads_say_what_they_do(folder):
-    threads = 200 if SANITIZE else 1000
-    with served(folder, f"idle={threads}") as server:
-        def told():
-            """How many have answered, and how many block the signal; they take their time to get there."""
-            each = get(server, "/debug/pprof/goroutine?debug=2").decode()
-            return [len(re.findall(pattern, each, re.M)) for pattern in (
-                r'^thread \d+ "idle" \[sleeping\]:\npause',
-                r'^thread \d+ "deaf" \[sleeping\]:\nno stack: it blocks SIGPROF')]
-        eventually(lambda: told() == [threads * 9 // 10, threads // 10], "all are there")
-        grouped = get(server, "/debug/pprof/threads?debug=1").decode()
-        check(f"\n{threads * 9 // 10} @ 0x" in grouped, grouped[:500])
-        found = Profile(get(server, "/debug/pprof/goroutine"))
-        found.check()
-        equal(found.by_function()["pause"], threads * 9 // 10, "in profile.proto")
-        equal(found.by_function()["(no stack)"], threads // 10, "those without a stack")
-        os.kill(server.pid, signal.SIGKILL)  # nobody joins so many threads
-        server.wait()
-
-
-MARK = r'^thread (\d+) "(.*)" \[sleeping, waits for the mutex (0x\w+) held by (?:thread (\d+) "(.*)"|(itself))\]:$'
-
-
-def stacks(server):
-    return get(server, "/debug/pprof/goroutine?debug=2").decode()
-
-
-def waits(server, count):
-    """{name: (tid, mutex, holder's tid, holder's name or itself)}, once so many are known."""
-    found = []
-
-    def seen():
-        found[:] = re.findall(MARK, stacks(server), re.M)
-        return len(found) == count
-    eventually(seen, f"{count} threads wait for somebody")
-    return {one[1]: (one[0], one[2], one[3], one[4] or one[5]) for one in found}
-
-
-def killed(server):
-    os.kill(server.pid, signal.SIGKILL)  # they wait for ever
-    server.wait()
-
-
-@test
-def threads_that_wait_for_a_mutex_are_marked_and_counted(folder):
-    with served(folder, "stuck=5 idle=10 spin") as server:
-        def stuck():
-            text = stacks(server)
-            return text if text.startswith("5 threads wait for a mutex\n\n") else None
-        eventually(stuck, "five are counted")
-        text = stuck()
-        equal(len(re.findall(r'^thread \d+ "stuck" \[sleeping, waits for (?:a|the) mutex.*\]:$', text, re.M)), 5, text)
-        equal(len(re.findall(r"waits for (?:a|the) mutex", text)), 5, text)
-        killed(server)
-
-
-@test
-def a_thread_that_waits_for_a_mutex_says_who_has_it(folder):
-    with served(folder, "stuck=3") as server:
-        found = waits(server, 3)
-        equal(found["stuck"][2:], (str(server.pid), "profiled"))
-        grouped = get(server, "/debug/pprof/threads?debug=1").decode()
-        lines = re.findall(rf'^# thread \d+ waits for the mutex 0x\w+ held by thread {server.pid} "profiled"$',
-                           grouped, re.M)
-        equal(len(lines), 3, grouped)
-        check("deadlock" not in grouped + stacks(server), "there is none")
-        killed(server)
-
-
-@test
-def a_deadlock_is_shown_from_thread_to_thread(folder):
-    for count in (2, 5):
-        with served(folder, f"circle={count} stuck=1") as server:
-            found = waits(server, count + 1)
-            names = [f"round-{chr(97 + i)}" for i in range(count)]
-            for name, after in zip(names, names[1:] + names[:1]):
-                equal(found[name][2:], (found[after][0], after), name)
-            text = stacks(server)
-            chain = re.match(rf"{count + 1} threads wait for a mutex\ndeadlock: (.*)\n\n", text)
-            check(chain, text)
-            shown = re.findall(r'\d+ "([^"]*)"', chain[1])
-            equal(len(shown), count + 1, chain[1])
-            first = names.index(shown[0])
-            equal(shown, (names[first:] + names[:first] + [shown[0]]), chain[1])
-            grouped = get(server, "/debug/pprof/threads?debug=1").decode()
-            check(grouped.startswith("# deadlock: " + chain[1] + "\nthreads profile: total "), grouped)
-            killed(server)
-
-
-@test
-def a_thread_that_locks_a_mutex_twice_waits_for_itself(folder):
-    with served(folder, "twice") as server:
-        tid, _, _, holder = waits(server, 1)["twice"]
-        equal(holder, "itself")
-        check(f'deadlock: {tid} "twice" -> {tid} "twice"\n' in stacks(server), stacks(server))
-        killed(server)
-
-
-@test
-def mutexes_of_all_kinds_say_who_has_them(folder):
-    # What waits for the last two is a function that a C library without debug information does not name.
-    with served(folder, "kinds") as server:
-        def known():
-            found = {one[1]: one for one in re.findall(MARK, stacks(server), re.M)}
-            return found if len(found) >= 4 else None
-        found = eventually(known, "four kinds")
-        check({"plain", "recursive", "errorcheck", "adaptive"} <= set(found), str(found))
-        for one in found.values():
-            equal(one[4], "keeper", one)
-        equal(len({one[2] for one in found.values()}), len(found), "mutexes")
-        killed(server)
-
-
-@test
-def who_waits_for_something_else_does_not_wait_for_a_mutex(folder):
-    with served(folder, "others") as server:
-        eventually(lambda: all(f'"{name}" [sleeping]:' in stacks(server) for name in ("condition", "reader")),
-                   "both wait")
-        check(not re.search("for (a|the) mutex", stacks(server)), stacks(server))
-        killed(server)
-
-
-@test
-def the_threads_that_export_are_seen(folder):
-    with served(folder, "spans", env=TRACED) as server:
-        def exporting():
-            text = get(server, "/debug/pprof/goroutine?debug=2").decode()
-            return re.search(r'^thread \d+ "srun:spans" .*:\n(.*)$', text, re.M)
-        stack = eventually(exporting, "there is a thread that exports spans")[1]
-        check(not stack.startswith("no stack"), stack)
-        found = profile(server, 1)
-        check(not any("srun:" in comment for comment in found.comments), str(found.comments))
-        equal(server.stop(), 0, "exit code")
-
-
 # --- memory
 
 
@@ -588,9 +265,6 @@ def the_trace_has_a_bar_for_each_state(folder):
 
 
 # Nobody has to receive them.
-TRACED = {"SRUN_OTEL_TRACE_EXPORTER": "http", "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT": "http://127.0.0.1:9"}
-
-
 def check_rows(events):
     """What Perfetto demands of bars: those of a row lie within or beside each other."""
     ends = {}
@@ -725,17 +399,6 @@ def a_flame_graph_is_a_picture_without_scripts(folder):
 
 
 # --- go tool pprof
-
-
-
-def go_tool(folder, *arguments):
-    """Debian's, which is there as a program; another Go would compile it first."""
-    built = sorted(glob.glob("/usr/lib/go-*/pkg/tool/*/pprof"))
-    command = built[-1:] or ["go", "tool", "pprof"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=600,
-                          check=False, env={**os.environ, "PPROF_TMPDIR": folder})
-    equal(done.returncode, 0, done.stdout + done.stderr)
-    return done.stdout
 
 
 @test
