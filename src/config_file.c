@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <yaml.h>
 
@@ -374,6 +375,20 @@ int config_file_parse(struct config *config, const char *text, size_t size, cons
     return rc;
 }
 
+/* Who starts a program with raised privileges (AT_SECURE) may name any file: what is in it would be
+ * told in an error, or be done with these privileges. NULL: or why it is not to be read. */
+static const char *not_for_starter(int fd, const struct stat *info)
+{
+    bool is_ours = info->st_uid == geteuid() && geteuid() != getuid();
+    if (getauxval(AT_SECURE) == 0)
+        return NULL;
+    if ((info->st_uid != 0 && !is_ours) || (info->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return "others may change it, and this program has raised privileges";
+    if (faccessat(fd, "", R_OK, AT_EMPTY_PATH) < 0) /* by the real user */
+        return "you may not read it, and this program has raised privileges";
+    return NULL;
+}
+
 /* Opens what is a regular file; never waits for the other end of a FIFO. */
 static int open_regular(const struct reader *reader, int *out)
 {
@@ -386,6 +401,9 @@ static int open_regular(const struct reader *reader, int *out)
                       S_ISDIR(info.st_mode)    ? "a folder"
                       : S_ISFIFO(info.st_mode) ? "a FIFO"
                                                : "not a file");
+    const char *why = not_for_starter(fd, &info);
+    if (why != NULL)
+        return refuse(reader, "%s", why);
     if (check_size(reader, (uintmax_t)info.st_size) < 0)
         return SRUN_EUSAGE;
     *out = take_fd(&fd);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -119,6 +120,20 @@ static void report(int fd, int signo, const siginfo_t *info, void *const *frames
     backtrace_symbols_fd(frames, count, fd);
 }
 
+/* The file may lie where others write: what they put there is not written to, nor waited for. */
+static int open_file(void)
+{
+    struct stat info;
+    int fd =
+        open(file_name,
+             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    if (fd < 0 || (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1 &&
+                   (info.st_uid == 0 || info.st_uid == geteuid())))
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
 static void on_crash(int signo, siginfo_t *info, void *context)
 {
     (void)context;
@@ -126,7 +141,7 @@ static void on_crash(int signo, siginfo_t *info, void *context)
     int count = backtrace(frames, FRAMES);
     report(STDERR_FILENO, signo, info, frames, count);
     if (file_name[0] != '\0') {
-        int fd = open(file_name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = open_file();
         if (fd >= 0) {
             report(fd, signo, info, frames, count);
             (void)close(fd);

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define BARRIER_LIMIT NS_PER_S
@@ -274,6 +275,9 @@ static const char *obstacle(const srun_runner *runner)
         return "a test does not upgrade";
     if (config->upgrade.disabled != 0)
         return "upgrades are disabled";
+    if (getauxval(AT_SECURE) != 0) /* argv[0] is what the starter says, and would run as us */
+        return "this process has more rights than who started it (set-user-ID, file capabilities):"
+               " the program's file is not known for sure";
     if (watched_by(runner) != NULL)
         return watched_by(runner);
     if (runner->succession.unknown.code < 0)

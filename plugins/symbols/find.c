@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FOLDER "/usr/lib/debug"
@@ -22,10 +23,18 @@ static bool has_build_id(int fd, const struct naming_file *file)
     return same;
 }
 
+/* It is read within the program, so it has to be from who may change the program, or is it. */
+static bool is_trusted(int fd)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && S_ISREG(now.st_mode) &&
+           (now.st_uid == 0 || now.st_uid == geteuid());
+}
+
 static int try_path(const char *path, const struct naming_file *file)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0 && has_build_id(fd, file))
+    if (fd >= 0 && is_trusted(fd) && has_build_id(fd, file))
         return fd;
     if (fd >= 0)
         (void)close(fd);

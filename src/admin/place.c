@@ -37,11 +37,12 @@ static void make_safe(char out[NAME_MAX_HERE], const char *name)
         (void)snprintf(out, NAME_MAX_HERE, "srun");
 }
 
+/* ours: and nobody else can put anything there. */
 static bool is_directory(const char *path, bool ours)
 {
     struct stat found;
     return path[0] == '/' && stat(path, &found) == 0 && S_ISDIR(found.st_mode) &&
-           (!ours || found.st_uid == geteuid());
+           (!ours || (found.st_uid == geteuid() && (found.st_mode & 022) == 0));
 }
 
 /* The first of a list with colons between, as systemd gives them; "" when there is none. */
@@ -80,8 +81,7 @@ int place_find(const char *configured, const char *name, bool make, char out[PLA
     if (configured != NULL && strcmp(configured, "none") == 0)
         return -ENOENT;
     if (configured != NULL && configured[0] != '/')
-        return srun_fail(err, -EINVAL,
-                         "%.60s: accepted are none and a path that begins with /",
+        return srun_fail(err, -EINVAL, "%.60s: accepted are none and a path that begins with /",
                          configured);
     if (configured != NULL)
         return fit(out, err, configured, "");

@@ -5,25 +5,59 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ACCEPTED                                                                                   \
     "accepted is a regular file that belongs to root or to the program's user, closed to others "  \
-    "(mode 0600 or 0400)"
+    "(mode 0600 or 0400; 0440 below $CREDENTIALS_DIRECTORY)"
 
 static int refuse(const char *path, const char *what, srun_err *err)
 {
     return srun_fail(err, -EINVAL, "token file %.100s: %s; " ACCEPTED, path, what);
 }
 
-static int check_file(const char *path, const struct stat *file, srun_err *err)
+static bool is_trusted(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
+}
+
+/* Is the path that of an entry of $CREDENTIALS_DIRECTORY? Its length, or 0. */
+static size_t credentials_size(const char *path)
+{
+    const char *folder = secure_getenv("CREDENTIALS_DIRECTORY");
+    size_t size = folder != NULL && folder[0] == '/' ? strlen(folder) : 0;
+    bool inside = size > 0 && strncmp(path, folder, size) == 0 && path[size] == '/' &&
+                  strchr(path + size + 1, '/') == NULL;
+    return inside ? size : 0;
+}
+
+/* systemd lets the user of a service read a credential by an entry of an access control list, whose
+ * mask is shown as the rights of the group, which itself has none. So that of an entry of the
+ * folder counts, if the folder is closed to others and nobody but we or root can have put it there.
+ */
+static bool is_credential(const struct token *token, const struct stat *file)
+{
+    char folder[PATH_MAX];
+    struct stat parent, entry;
+    if (token->credentials == 0 || token->credentials >= sizeof folder)
+        return false;
+    memcpy(folder, token->path, token->credentials);
+    folder[token->credentials] = '\0';
+    return lstat(folder, &parent) == 0 && S_ISDIR(parent.st_mode) && is_trusted(parent.st_uid) &&
+           (parent.st_mode & 027) == 0 && lstat(token->path, &entry) == 0 &&
+           entry.st_dev == file->st_dev && entry.st_ino == file->st_ino;
+}
+
+static int check_file(const struct token *token, const struct stat *file, srun_err *err)
 {
     if (!S_ISREG(file->st_mode))
-        return refuse(path, "not a regular file", err);
-    if (file->st_uid != 0 && file->st_uid != geteuid())
-        return refuse(path, "belongs to somebody else", err);
-    if ((file->st_mode & 077) != 0)
-        return refuse(path, "others may use it", err);
+        return refuse(token->path, "not a regular file", err);
+    if (!is_trusted(file->st_uid))
+        return refuse(token->path, "belongs to somebody else", err);
+    if ((file->st_mode & 037) != 0 || ((file->st_mode & 040) != 0 && !is_credential(token, file)))
+        return refuse(token->path, "others may use it", err);
     return 0;
 }
 
@@ -63,12 +97,14 @@ static int check_text(const char *path, char *text, size_t size, srun_err *err)
 
 /* A symbolic link may lead there, as with secrets that a cluster mounts; what counts is the file.
  * A pipe must not hold us up. */
-static int read_file(const char *path, struct stat *seen, char out[TOKEN_TEXT_MAX], srun_err *err)
+static int read_file(const struct token *token, struct stat *seen, char out[TOKEN_TEXT_MAX],
+                     srun_err *err)
 {
+    const char *path = token->path;
     auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, seen) < 0)
         return srun_fail(err, -errno, "token file %.100s: %m", path);
-    int rc = check_file(path, seen, err);
+    int rc = check_file(token, seen, err);
     if (rc < 0)
         return rc;
     char text[TOKEN_MAX + 3]; /* CR LF, and one more that is too much */
@@ -119,7 +155,7 @@ static int read_again(struct token *token, const struct stat *now, srun_err *err
     const struct stat never = {0};
     struct stat seen = *now;
     char text[TOKEN_TEXT_MAX] = "";
-    int rc = read_file(token->path, &seen, text, err);
+    int rc = read_file(token, &seen, text, err);
     if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) /* which says nothing of the file */
         seen = never;
     else if (rc < 0)
@@ -139,6 +175,7 @@ int token_init(struct token *token, const char *path, srun_err *err)
         return srun_fail(err, rc, "token file: %s", srun_strerror(rc));
     if (path == NULL)
         return 0;
+    token->credentials = credentials_size(path);
     struct stat now = {0};
     rc = read_again(token, &now, err);
     if (rc < 0)

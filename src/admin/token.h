@@ -19,8 +19,9 @@
 struct token {
     pthread_mutex_t lock; /* guards what follows; never held while a file is looked at */
     const char *path;     /* borrowed; NULL: there is no token */
-    struct stat seen;     /* the file when it was read */
-    int code;             /* what reading it said */
+    size_t credentials; /* of the path: $CREDENTIALS_DIRECTORY, if it lies directly there, else 0 */
+    struct stat seen;   /* the file when it was read */
+    int code;           /* what reading it said */
     char text[TOKEN_TEXT_MAX];
 };
 

@@ -46,14 +46,20 @@ static double sampled_part(double x)
     return -sum;
 }
 
+/* Rounded; what is too large for it is the largest. */
+static uint64_t whole(double value)
+{
+    return value < 0x1p64 ? (uint64_t)(value + 0.5) : UINT64_MAX;
+}
+
 /* A byte is sampled once in `rate`: an object the more likely the larger it is. */
 static void scale(double rate, uint64_t *objects, uint64_t *bytes)
 {
     if (*objects == 0 || *bytes == 0)
         return;
     double seen = sampled_part((double)*bytes / (double)*objects / rate);
-    *objects = (uint64_t)((double)*objects / seen + 0.5);
-    *bytes = (uint64_t)((double)*bytes / seen + 0.5);
+    *objects = whole((double)*objects / seen);
+    *bytes = whole((double)*bytes / seen);
 }
 
 static bool is_in(const struct module *module, uintptr_t address)

@@ -274,7 +274,7 @@ static void close_group(struct modules *modules, const struct group *group, stru
 static size_t count_lines(const struct buf *text)
 {
     size_t count = 1;
-    for (const char *at = text->data; at != NULL; at = strchr(at + 1, '\n'))
+    for (const char *at = text->data; at != NULL && (at = strchr(at, '\n')) != NULL; at++)
         count++;
     return count;
 }

@@ -63,6 +63,28 @@ def what_the_hardening_says_is_so(folder):
 
 
 @suite.test
+def a_credential_is_the_token_of_the_admin_port(folder):
+    """It belongs to the program's user, or to root: then an access control list lets the user read it, and
+    looks like a right of the group."""
+    token = "0123456789abcdef" * 2
+    source = os.path.join(folder, "token")
+    with open(source, "w", encoding="ascii") as file:
+        file.write(token + "\n")
+    os.chmod(source, 0o600)
+    with unit(f"LoadCredential=admin-token:{source}",
+              "Environment=SRUN_ADMIN_TOKEN_FILE=%d/admin-token") as http:
+        path = f"/run/credentials/{NAME}/admin-token"
+        told = run("nsenter", "-t", str(http.pid), "-m", "stat", "-c", "%a %u", path)
+        print(f"    mode and owner {told.strip()}")
+        for sent, status in (({}, 401), ({"Authorization": "Bearer " + token[1:] + "x"}, 403),
+                             ({"Authorization": "Bearer " + token}, 200)):
+            with contextlib.closing(connect("127.0.0.1:8778")) as connection:
+                answer = ask(connection, "POST", "/admin/log-level?level=debug&for=1m",
+                             headers={"X-Srun-Admin": "1", **sent})
+            equal(answer.status, status, str(sent))
+
+
+@suite.test
 def root_speaks_to_it_by_its_name(folder):
     del folder
     with unit() as http:

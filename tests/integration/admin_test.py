@@ -214,6 +214,20 @@ def malformed_requests_are_refused_and_harm_nobody(folder):
 
 
 @suite.test
+def no_path_leads_to_a_file(folder):
+    up = ("..", "%2e%2e", "%2E.", "..%2f..", "%252e%252e", "..\\\\..")
+    below = ("", "debug/", "debug/pprof/", "debug/captures/", "readyz/", "admin/")
+    with admin_server(folder) as server:
+        paths = [f"/{start}{'/'.join([step] * 12)}/etc/passwd" for start in below for step in up]
+        for path in [*paths, "//etc/passwd", "/./etc/passwd", "/%2fetc%2fpasswd", "/etc/passwd"]:
+            answer = raw(server.admin, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+                         "Connection: close\r\n\r\n".encode())
+            check(400 <= answer.status < 500 and b"root:" not in answer.body,
+                  f"{path}: {answer.status} {answer.body[:80]}")
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
 def nothing_behind_a_request_starts_a_process(folder):
     found = []
     for name in os.listdir(os.path.join(SOURCE_DIR, "src", "admin")):

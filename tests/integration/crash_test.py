@@ -112,6 +112,36 @@ def a_report_does_not_follow_a_link_that_somebody_put_there(folder):
 
 
 @crash_test
+def a_report_is_for_us_alone(folder):
+    with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
+        equal(process.finish(), -signal.SIGABRT, "wait status")
+    equal(os.stat(os.path.join(folder, "reports")).st_mode & 0o777, 0o600, "mode")
+
+
+@crash_test
+def a_report_waits_for_no_pipe(folder):
+    os.mkfifo(os.path.join(folder, "reports"))
+    with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
+        equal(process.finish(), -signal.SIGABRT, "wait status")
+
+
+@crash_test
+def a_report_is_not_added_to_a_file_of_somebody_else(folder):
+    """Nor to one that has another name, which may be that of any file."""
+    reports, other = os.path.join(folder, "reports"), os.path.join(folder, "other")
+    for change in [lambda: os.link(reports, other), lambda: os.chown(reports, 65534, 65534)]:
+        with open(reports, "w", encoding="utf-8"):
+            pass
+        if os.geteuid() != 0 and os.path.exists(other):
+            break  # only root gives files away
+        change()
+        with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
+            equal(process.finish(), -signal.SIGABRT, "wait status")
+        equal(os.stat(reports).st_size, 0, "bytes added")
+        os.remove(reports)
+
+
+@crash_test
 def a_crash_sent_by_somebody_else_is_a_crash_too(folder):
     with script(folder, f"a {STEADY}") as process:
         process.wait_for("msg=started ")

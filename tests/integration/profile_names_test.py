@@ -123,4 +123,18 @@ def debug_information_is_found_beside_the_program_and_nobody_is_asked(folder):
         listener.shutdown()
     equal(asked, [], "requests for debug information")
 
+
+@test
+def debug_information_of_somebody_else_is_not_read(folder):
+    if os.geteuid() != 0:
+        print("    skipped: only root gives files away")
+        return
+    program, debug = debug_apart(folder)
+    os.chown(debug, 65534, 65534)
+    with served(folder, "spin libc", program) as server:
+        found = profile(server, 1)
+        check("spin_long" not in found.by_function(), str(found.by_function()))
+        equal(server.stop(), 0, "exit code")
+
+
 suite.main(at_once=1 if SANITIZE else 2)

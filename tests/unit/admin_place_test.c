@@ -68,14 +68,34 @@ START_TEST(takes_the_users_runtime_directory_when_it_is_his)
         ck_assert_str_eq(out, in_folder("_..sock"));
         ck_assert_int_eq(find(NULL, ""), 0);
         ck_assert_str_eq(out, in_folder("srun.sock"));
+    }
+END_TEST
+
+/* The place is in /tmp then, in a folder that is made. */
+static void expect_elsewhere(void)
+{
+    ck_assert_int_eq(find(NULL, "srun-place-test"), 0);
+    ck_assert(strncmp(out, "/tmp/srun-place-test-", 21) == 0);
+    *strrchr(out, '/') = '\0';
+    ck_assert_int_eq(rmdir(out), 0);
+}
+
+START_TEST(takes_no_runtime_directory_of_others_or_open_to_them)
+    {
+        forget_places();
+        (void)setenv("XDG_RUNTIME_DIR", harness_folder(), 1);
         if (geteuid() == 0) { /* left over from a su */
             ck_assert_int_eq(chown(harness_folder(), 65534, 65534), 0);
-            ck_assert_int_eq(find(NULL, "srun-place-test"), 0);
-            ck_assert(strncmp(out, "/tmp/srun-place-test-", 21) == 0);
+            expect_elsewhere();
             ck_assert_int_eq(chown(harness_folder(), 0, 0), 0);
-            *strrchr(out, '/') = '\0';
-            ck_assert_int_eq(rmdir(out), 0);
         }
+        ck_assert_int_eq(chmod(harness_folder(), 0777), 0);
+        expect_elsewhere();
+        ck_assert_int_eq(chmod(harness_folder(), 0720), 0);
+        expect_elsewhere();
+        ck_assert_int_eq(chmod(harness_folder(), 0755), 0);
+        ck_assert_int_eq(find(NULL, "x"), 0);
+        ck_assert_str_eq(out, in_folder("x.sock"));
     }
 END_TEST
 
@@ -153,6 +173,7 @@ int main(void)
     return HARNESS("admin_place", goes_where_it_is_told,
                    prefers_the_first_runtime_directory_of_the_service_manager,
                    takes_the_users_runtime_directory_when_it_is_his,
+                   takes_no_runtime_directory_of_others_or_open_to_them,
                    makes_a_folder_in_tmp_that_only_we_can_use, trusts_nothing_else_in_tmp,
                    explains_a_path_that_is_too_long);
 }

@@ -139,11 +139,27 @@ START_TEST(has_a_right_and_a_known_method_for_each_of_ours)
     }
 END_TEST
 
+START_TEST(shows_nothing_but_probes_and_metrics_to_who_may_only_probe)
+    {
+        static const char *const probes[] = {"/health", "/healthz", "/livez",
+                                             "/ready",  "/readyz",  "/healthz/",
+                                             "/livez/", "/readyz/", "/metrics"};
+        const struct admin_route *own;
+        for (size_t i = 0; (own = routes_own(i)) != NULL; i++) {
+            bool probe = false;
+            for (size_t k = 0; k < COUNT_OF(probes); k++)
+                probe |= strcmp(own->path, probes[k]) == 0;
+            ck_assert_msg((own->right == ADMIN_PROBE) == probe, "%s", own->path);
+        }
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("admin_routes", takes_only_routes_that_can_be_asked_for,
                    lets_no_route_of_the_program_hide_one_of_ours,
                    gives_a_path_to_the_longest_route_that_fits,
                    answers_head_with_get_and_needs_the_right_to_write_for_the_rest,
-                   has_a_right_and_a_known_method_for_each_of_ours);
+                   has_a_right_and_a_known_method_for_each_of_ours,
+                   shows_nothing_but_probes_and_metrics_to_who_may_only_probe);
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -93,6 +94,60 @@ START_TEST(takes_only_a_file_that_is_closed_to_others)
     }
 END_TEST
 
+/* A folder as systemd makes one, with the token as a credential in it. */
+static char credentials[480];
+
+static void put_credential(mode_t folder_mode, mode_t mode)
+{
+    (void)snprintf(credentials, sizeof credentials, "%s/credentials", harness_folder());
+    ck_assert(mkdir(credentials, 0700) == 0 || errno == EEXIST);
+    ck_assert_int_eq(chmod(credentials, 0700), 0);
+    put(GOOD, strlen(GOOD), mode);
+    char there[512];
+    (void)snprintf(there, sizeof there, "%s/token", credentials);
+    ck_assert_int_eq(rename(path, there), 0);
+    (void)snprintf(path, sizeof path, "%s", there);
+    ck_assert_int_eq(chmod(credentials, folder_mode), 0);
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", credentials, 1), 0);
+}
+
+START_TEST(takes_a_credential_of_systemd_whose_mask_shows_as_the_group)
+    {
+        static const struct {
+            mode_t folder, file;
+            int code;
+        } cases[] = {{0550, 0440, 0},       {0500, 0400, 0},       {0700, 0440, 0},
+                     {0550, 0460, -EINVAL}, {0550, 0444, -EINVAL}, {0550, 0450, -EINVAL},
+                     {0555, 0440, -EINVAL}, {0570, 0440, -EINVAL}, {0551, 0440, -EINVAL}};
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            srun_err err;
+            put_credential(cases[i].folder, cases[i].file);
+            ck_assert_msg(try_file(&err) == cases[i].code, "%zu: %s", i, err.text);
+        }
+        ck_assert_int_eq(chmod(credentials, 0700), 0); /* so that it can be removed */
+    }
+END_TEST
+
+START_TEST(takes_no_file_for_a_credential_that_lies_elsewhere)
+    {
+        srun_err err;
+        char other[512];
+        put_credential(0700, 0440);
+        (void)snprintf(other, sizeof other, "%s/link", credentials);
+        put(GOOD, strlen(GOOD), 0440); /* beside the folder */
+        ck_assert_int_eq(try_file(&err), -EINVAL);
+        ck_assert_int_eq(symlink(path, other), 0); /* in it, and leads out */
+        (void)snprintf(path, sizeof path, "%s", other);
+        ck_assert_int_eq(try_file(&err), -EINVAL);
+        (void)snprintf(path, sizeof path, "%s/../token", credentials);
+        ck_assert_int_eq(try_file(&err), -EINVAL);
+        (void)snprintf(path, sizeof path, "%s/token", credentials);
+        ck_assert_int_eq(try_file(&err), 0);
+        ck_assert_int_eq(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        ck_assert_int_eq(try_file(&err), -EINVAL);
+    }
+END_TEST
+
 START_TEST(takes_no_directory_pipe_or_missing_file)
     {
         srun_err err;
@@ -172,6 +227,8 @@ int main(void)
 {
     return HARNESS("admin_token", takes_one_line_of_16_to_512_printable_characters,
                    takes_only_a_file_that_is_closed_to_others,
+                   takes_a_credential_of_systemd_whose_mask_shows_as_the_group,
+                   takes_no_file_for_a_credential_that_lies_elsewhere,
                    takes_no_directory_pipe_or_missing_file, has_none_when_none_is_configured,
                    follows_the_file_as_it_changes, follows_a_symbolic_link_to_another_file);
 }

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -226,6 +227,42 @@ START_TEST(gives_a_path_the_mode_that_was_asked_for)
     }
 END_TEST
 
+/* The kernel tells of each change of the folder: a mode that came after the path is one. */
+static bool was_changed_after_it_was_made(int watch)
+{
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t size = read(watch, events, sizeof events);
+    bool made = false, changed = false;
+    for (ssize_t at = 0; at < size;) {
+        const struct inotify_event *event = (const struct inotify_event *)(events + at);
+        made |= (event->mask & IN_CREATE) != 0;
+        changed |= (event->mask & IN_ATTRIB) != 0;
+        at += (ssize_t)(sizeof *event + event->len);
+    }
+    ck_assert(made);
+    return changed;
+}
+
+START_TEST(makes_a_path_that_was_never_more_open_than_asked_for)
+    {
+        static const char *const kinds[] = {"unix", "unix-seqpacket", "unix-dgram"};
+        int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        ck_assert_int_ge(inotify_add_watch(watch, harness_folder(), IN_CREATE | IN_ATTRIB), 0);
+        mode_t before = umask(0);
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+            struct address address = in_folder(kinds[i]);
+            struct bind_path path;
+            int fd = opened(&address, SRUN_LISTEN_OPTIONS(.mode = 0600), &path);
+            ck_assert_uint_eq(mode_of(address_path(&address)), 0600);
+            ck_assert(!was_changed_after_it_was_made(watch));
+            bind_unlink(&address, &path);
+            (void)close(fd);
+        }
+        (void)umask(before);
+        (void)close(watch);
+    }
+END_TEST
+
 START_TEST(changes_what_can_be_changed_on_a_socket_that_was_handed_over)
     {
         struct address address = in_folder("unix");
@@ -288,6 +325,7 @@ int main(void)
                    replaces_the_path_of_a_dead_socket, leaves_the_path_of_a_living_socket_alone,
                    never_removes_what_is_no_socket, removes_a_path_only_while_it_is_its_own,
                    gives_a_path_the_mode_that_was_asked_for,
+                   makes_a_path_that_was_never_more_open_than_asked_for,
                    changes_what_can_be_changed_on_a_socket_that_was_handed_over,
                    believes_no_descriptor_before_it_has_looked, names_the_address_when_it_fails);
 }

@@ -65,8 +65,18 @@ START_TEST(refuses_another_format)
     }
 END_TEST
 
+START_TEST(counts_no_more_than_there_is_room_for)
+    {
+        struct stacks stacks;
+        ck_assert(parse("heap_v2/18446744073709551615\n@ 0x101\n  t*: 9999999999999: 1 [0: 0]\n",
+                        NULL, &stacks));
+        expect(&stacks.all[0], (const uint64_t[]){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX});
+        stacks_free(&stacks);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("profile_heap", scales_what_was_sampled, leaves_out_the_frames_of_the_allocator,
-                   refuses_another_format);
+                   refuses_another_format, counts_no_more_than_there_is_room_for);
 }

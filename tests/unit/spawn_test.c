@@ -402,6 +402,21 @@ START_TEST(watches_any_process)
     }
 END_TEST
 
+START_TEST(signals_nobody_in_place_of_a_process_that_has_gone)
+    {
+        int status;
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0)
+            _exit(0);
+        int pidfd = spawn_pidfd(child);
+        ck_assert_int_ge(pidfd, 0);
+        ck_assert_int_eq(waitpid(child, &status, 0), child); /* now its number is free */
+        ck_assert_int_eq(spawn_signal(pidfd, 0), -ESRCH);
+        (void)close(pidfd);
+    }
+END_TEST
+
 /* --- when the system refuses ----------------------------------------------------------------- */
 
 START_TEST(leaves_no_child_that_it_cannot_watch)
@@ -544,6 +559,7 @@ int main(void)
         starts_in_the_folder_of_the_start, starts_from_a_folder_that_was_removed_before,
         stays_this_process_s_child_in_its_group, words_how_a_process_ended,
         says_so_when_somebody_else_took_the_status, watches_any_process,
-        leaves_no_child_that_it_cannot_watch, says_that_there_are_too_many_processes,
-        leaves_nothing_behind_after_200_starts, starts_from_eight_threads_at_once);
+        signals_nobody_in_place_of_a_process_that_has_gone, leaves_no_child_that_it_cannot_watch,
+        says_that_there_are_too_many_processes, leaves_nothing_behind_after_200_starts,
+        starts_from_eight_threads_at_once);
 }
