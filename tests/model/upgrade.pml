@@ -41,6 +41,7 @@ typedef Process {
     bit peer;   /* there is another process, or was until it is told */
     bit gone;   /* it was told */
     bit answering, presenting; /* LAUNCH without its answer, PRESENT without PASSED */
+    bit offered;               /* COMMIT was sent: all may think that the new one serves */
     bit presented, launched, succeeded, taken, committed, retired;
     byte sent, took /* batches */
 };
@@ -75,6 +76,7 @@ inline forget_all(s) {
     p[s].gone = 0;
     p[s].answering = 0;
     p[s].presenting = 0;
+    p[s].offered = 0;
     p[s].presented = 0;
     p[s].launched = 0;
     p[s].succeeded = 0;
@@ -150,6 +152,7 @@ inline perform(action, detail) {
         p[me].presented = 0
     :: action == SEND && detail == COMMIT ->
         assert(p[other].took == BATCHES || !p[other].alive); /* it has all it needs */
+        p[me].offered = 1;
         post(COMMIT)
     :: action == SEND && detail != COMMIT -> post(detail)
     :: action == HAND_OVER ->
@@ -174,6 +177,7 @@ inline perform(action, detail) {
         p[me].gate = 0
     :: action == RECLAIM ->
         assert(p[me].taken && !p[me].retired);
+        p[me].offered = 0;
         p[me].gate = 1
     :: action == RETIRE ->
         assert(p[me].succeeded && !p[me].retired && !p[me].gate);
@@ -182,10 +186,12 @@ inline perform(action, detail) {
     :: action == DO_STOP -> p[me].obeys = !p[me].ended
     :: action == SUCCEEDED ->
         assert(p[me].launched);
+        p[me].offered = 0;
         p[me].launched = 0;
         p[me].succeeded = 1
     :: action == REPORT_FAILED ->
         assert(p[me].gate || m[me].ending || p[me].retired); /* it still serves */
+        assert(!p[me].offered); /* and says so again where it had named the new one */
         p[me].launched = 0
     :: action == ROLLED_BACK ->
         assert(p[me].succeeded && p[me].gate);
