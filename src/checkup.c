@@ -142,8 +142,7 @@ void checkup_state(srun_runner *runner, const struct sequence_action *action, in
         begin_to_hear(runner, entry);
     if (action->to == SRUN_SHUTTING_DOWN)
         entry->hears = false;
-    if (action->to == SRUN_STOPPED)
-        close_watches(runner);
+    checkup->thinned |= action->to == SRUN_STOPPED;
 }
 
 void checkup_cancelled(srun_runner *runner, struct service *service)
@@ -437,6 +436,9 @@ bool checkup_turn(srun_runner *runner, int64_t now)
     }
     if (checkup->board != NULL)
         tell_the_rest(runner, now);
+    if (checkup->thinned) /* and they have been told that it did */
+        close_watches(runner);
+    checkup->thinned = false;
     return fed;
 }
 
