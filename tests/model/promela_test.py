@@ -145,6 +145,10 @@ if DEEP:
     @suite.test
     def comes_to_rest_after_two_misfortunes(folder):
         Search(folder, "TROUBLES=2", live=True, optimize="-O1").must_pass()
+
+    @suite.test
+    def comes_to_rest_when_messages_are_lost(folder):
+        Search(folder, "LOSSY", "TROUBLES=1", live=True, optimize="-O1").must_pass()
 else:
     @suite.test
     def keeps_its_promises_with_two_misfortunes_at_any_point(folder):
