@@ -367,7 +367,7 @@ static bool pass_on(srun_runner *runner, unsigned id)
     atomic_store_explicit(&checkup->entries[id].status, board_view(checkup->board, id)->status,
                           memory_order_release);
     for (struct srun_health_watch *watch = checkup->watches; watch != NULL; watch = watch->next) {
-        if (!mailbox_mark(&watch->box, id))
+        if (watch->closed || !mailbox_mark(&watch->box, id)) /* nothing comes after the end */
             continue;
         if (watch->is_verb)
             checkup->entries[watch->owner->id].due = verbs = true;
