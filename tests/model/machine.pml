@@ -46,8 +46,6 @@ bit takes_over, probation;               /* limits */
 #define is_before_init (is(IN_SPAWN) || is(IN_HELLO) || is(IN_HANDOVER))
 #define is_before_end_of_commit (is(IN_INIT) || is(IN_BARRIER) || is(IN_COMMIT))
 #define is_talking (is(IN_HELLO) || is(IN_HANDOVER) || is_before_end_of_commit)
-#define has_child (is_before_init || is_before_end_of_commit || is(IN_PROBATION) || is(IN_DRAIN) || \
-                   is(IN_REAP))
 #define is_timed(s) ((m[s].state == IN_REAP && m[s].spawned) || m[s].state == IN_SPAWN || \
                      m[s].state == IN_HELLO || m[s].state == IN_HANDOVER || \
                      m[s].state == IN_INIT || m[s].state == IN_BARRIER || \
@@ -66,7 +64,7 @@ inline become_idle() {
     enter(IN_IDLE)
 }
 
-/* The new one has failed, and fall() says what comes of it: in one place, so that pan is small. */
+/* The new one has failed. What comes of it is in one place, fall(), so that pan is small. */
 inline fail(reason) { why = reason }
 
 inline fall() {
@@ -375,18 +373,15 @@ inline feed(x) {
     look_asked()
 }
 
-inline begin_machine(joins) {
-    m[me].asked = 0;
-    m[me].started = 0;
-    m[me].ending = 0;
-    m[me].spawned = 0;
-    m[me].answered = 0;
-    m[me].leaves = 0;
-    m[me].alone = 0;
-    m[me].settled = 0;
-    m[me].unclear = 0;
-    if
-    :: joins -> enter(IN_JOIN)
-    :: else -> enter(IN_IDLE)
-    fi
+inline begin_machine(s, first) {
+    m[s].state = first;
+    m[s].asked = 0;
+    m[s].started = 0;
+    m[s].ending = 0;
+    m[s].spawned = 0;
+    m[s].answered = 0;
+    m[s].leaves = 0;
+    m[s].alone = 0;
+    m[s].settled = 0;
+    m[s].unclear = 0
 }

@@ -29,7 +29,7 @@ init {
     mtype event = NOTHING, action = NOTHING, detail = NOTHING, why = 0;
     if :: takes_over = 0 :: takes_over = 1 fi;
     if :: probation = 0 :: probation = 1 fi;
-    if :: begin_machine(true) :: begin_machine(false) fi;
+    if :: begin_machine(me, IN_JOIN) :: begin_machine(me, IN_IDLE) fi;
 end:
     do
     :: choose(event) ->

@@ -52,18 +52,19 @@ byte asks = ASKS, troubles = TROUBLES;
 
 #define other (1 - me)
 #define serves(s) (p[s].alive && p[s].gate && !m[s].ending && !p[s].obeys && !p[s].killed)
+#define is_idle (p[me].alive && !p[me].hung && p[me].stage == RUNS && empty(todo[me]))
 #define is_bereft (len(inbox[me]) == 0 && p[me].peer && !p[other].alive && !p[me].gone)
-/* No timer keeps a process from its other work for ever; for once it may. */
+
+/* For once a timer may be quicker than what there is to hear; but not for ever. */
 #ifdef LIVENESS
 #define is_busy (len(inbox[me]) > 0 || is_bereft)
 #else
 #define is_busy false
 #endif
-#define is_idle (p[me].alive && !p[me].hung && p[me].stage == RUNS && empty(todo[me]))
 
 /* --- beginning and end of a process --- */
 
-inline forget_all(s) {
+inline begin_process(s) {
     p[s].hung = 0;
     p[s].killed = 0;
     p[s].obeys = 0;
@@ -85,21 +86,12 @@ inline forget_all(s) {
     p[s].retired = 0;
     p[s].sent = 0;
     p[s].took = 0;
-    m[s].state = IN_IDLE;
-    m[s].asked = 0;
-    m[s].started = 0;
-    m[s].ending = 0;
-    m[s].spawned = 0;
-    m[s].answered = 0;
-    m[s].leaves = 0;
-    m[s].alone = 0;
-    m[s].settled = 0;
-    m[s].unclear = 0
+    begin_machine(s, IN_IDLE)
 }
 
 inline die(s) {
     p[s].alive = 0;
-    forget_all(s);
+    begin_process(s);
     do
     :: nempty(todo[s]) -> todo[s]?_, _
     :: nempty(inbox[s]) -> inbox[s]?_
@@ -248,9 +240,13 @@ end:
     :: atomic { joins(BORN) -> send(GARBLED); p[me].stage = GREETED }
     :: atomic { joins(GREETED) && inbox[me]?[WELCOME] -> inbox[me]?WELCOME; p[me].stage = WELCOMED }
     :: atomic { joins(WELCOMED) && inbox[me]?[BATCH] -> take_batch() }
-    :: atomic { joins(GREETED) && nempty(inbox[me]) && !inbox[me]?[WELCOME] -> send(FAILED); die(me) }
-    :: atomic { joins(WELCOMED) && nempty(inbox[me]) && !inbox[me]?[BATCH] -> send(FAILED); die(me) }
-    :: atomic { (joins(GREETED) || joins(WELCOMED)) && empty(inbox[me]) && !p[other].alive -> die(me) }
+    :: atomic {
+        (joins(GREETED) && nempty(inbox[me]) && !inbox[me]?[WELCOME]) ||
+        (joins(WELCOMED) && nempty(inbox[me]) && !inbox[me]?[BATCH]) ->
+        send(FAILED);
+        die(me)
+    }
+    :: atomic { (joins(GREETED) || joins(WELCOMED)) && is_bereft -> die(me) }
     :: atomic { p[me].alive && !p[me].hung && p[me].stage != RUNS && p[me].obeys -> die(me) }
     /* What its control thread does: one action, or one event. */
     :: atomic {
@@ -330,7 +326,10 @@ proctype World()
         select(s : 0 .. 1);
         if
         :: p[s].alive -> die(s); troubles--; printf("%d dies\n", s)
-        :: p[s].alive && !m[s].ending && !p[s].obeys -> p[s].obeys = 1; troubles--; printf("%d is told to stop\n", s)
+        :: p[s].alive && !m[s].ending && !p[s].obeys ->
+            p[s].obeys = 1;
+            troubles--;
+            printf("%d is told to stop\n", s)
         :: p[s].alive && p[s].stage == RUNS && !m[s].ending && !p[s].breaks ->
             p[s].breaks = 1;
             troubles--;
