@@ -143,8 +143,7 @@ void checkup_state(srun_runner *runner, const struct sequence_action *action, in
         begin_to_hear(runner, entry);
     if (action->to == SRUN_SHUTTING_DOWN)
         entry->hears = false;
-    if (action->to == SRUN_STOPPED)
-        close_watches(runner);
+    checkup->thinned |= action->to == SRUN_STOPPED;
 }
 
 void checkup_cancelled(srun_runner *runner, struct service *service)
@@ -370,7 +369,7 @@ static bool pass_on(srun_runner *runner, unsigned id)
     atomic_store_explicit(&checkup->entries[id].status, board_view(checkup->board, id)->status,
                           memory_order_release);
     for (struct srun_health_watch *watch = checkup->watches; watch != NULL; watch = watch->next) {
-        if (!mailbox_mark(&watch->box, id))
+        if (watch->closed || !mailbox_mark(&watch->box, id)) /* nothing comes after the end */
             continue;
         if (watch->is_verb)
             checkup->entries[watch->owner->id].due = verbs = true;
@@ -439,6 +438,9 @@ bool checkup_turn(srun_runner *runner, int64_t now)
     }
     if (checkup->board != NULL)
         tell_the_rest(runner, now);
+    if (checkup->thinned) /* and they have been told that it did */
+        close_watches(runner);
+    checkup->thinned = false;
     return fed;
 }
 

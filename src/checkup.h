@@ -56,9 +56,10 @@ struct checkup {
     struct board *board; /* NULL: health is off; guarded by the lock once it runs */
     struct pool *pool;
     unsigned count, aside;
-    unsigned width, width_max; /* of the pool */
+    unsigned width, width_max;     /* of the pool */
     struct checkup_entry *entries; /* by service */
     int64_t tell_at;               /* changes that were not logged are due */
+    bool thinned; /* a service has stopped: who watches may have heard all there is */
     _Atomic int overall;
     pthread_mutex_t lock; /* a leaf */
     struct srun_health_watch *watches;

@@ -258,16 +258,10 @@ static void on_time(struct machine *machine, int64_t now)
 
 /* --- the new process ------------------------------------------------------------------------- */
 
-static void take_office(struct machine *machine)
-{
-    machine->in_office = true;
-    act(machine, MACHINE_TAKE_OFFICE);
-}
-
 static void parent_said(struct machine *machine, enum handover_type type)
 {
     if (machine->state == MACHINE_OFFER && type == HANDOVER_COMMIT && !machine->ending) {
-        take_office(machine);
+        act(machine, MACHINE_TAKE_OFFICE);
         say(machine, HANDOVER_SERVING);
         enter(machine, MACHINE_HEIR, MACHINE_NEVER);
         if (machine->asked)
@@ -292,7 +286,7 @@ static void parent_gone(struct machine *machine)
     if (goes_on && !heir)
         act(machine, MACHINE_OPEN);
     if (goes_on && !heir && machine->started && !machine->ending)
-        take_office(machine);
+        act(machine, MACHINE_TAKE_OFFICE);
     machine->unclear = goes_on && !machine->started;
     if (goes_on && machine->started)
         act(machine, MACHINE_CLEAR);
@@ -315,7 +309,7 @@ static void on_started(struct machine *machine)
         enter(machine, MACHINE_OFFER, MACHINE_NEVER);
         return;
     }
-    take_office(machine);
+    act(machine, MACHINE_TAKE_OFFICE);
     if (machine->unclear)
         act(machine, MACHINE_CLEAR);
 }

@@ -128,9 +128,8 @@ struct machine {
     struct machine_limits limits;
     enum machine_state state;
     int64_t deadline, deadline_max, probe_at;
-    bool asked;     /* one more upgrade is remembered */
-    bool started;   /* all services of this process were RUNNING */
-    bool in_office; /* it serves, or did until its successor took over */
+    bool asked;   /* one more upgrade is remembered */
+    bool started; /* all services of this process were RUNNING */
     bool ending;
     bool spawned;  /* there is a new process to send signals to */
     bool answered; /* the last PING */

@@ -199,6 +199,8 @@ int main(int argc, char **argv)
     if (!ok) {
         (void)printf("order %" PRIu64 " of seed %" PRIu64 ":\n", i - 1, seed);
         world_explain(&world);
+        (void)printf("  again: model_random 1 --seed=%" PRIu64 " --first=%" PRIu64 "\n", seed,
+                     i - 1);
     }
     (void)printf("%" PRIu64 " orders, %llu events, %llu actions, %.0f orders/s\n", i - first,
                  events, actions, took > 0 ? (double)(i - first) / took : 0.0);

@@ -2,8 +2,9 @@
  *
  * Every order of events for the machine of an upgrade, by breadth: each state is visited once, so
  * the first order that breaks a promise is a shortest one. First each role alone with another
- * process that says anything at any time, then both, over generations. From each state the world is
- * also left to itself, to see that it comes to rest.
+ * process that says anything at any time, then both, over generations. A process may die at any
+ * moment, between two actions of one step too. From each state the world is also left to itself, to
+ * see that it comes to rest.
  *
  * SRUN_MODEL_SCALE (or the first argument) is the number of states in percent of 800000.
  */
@@ -127,6 +128,18 @@ static void look_at_rest(struct search *s, struct lineage *l, uint32_t node)
     }
 }
 
+/* A step from the present state; and the same with a death between any two of its actions. */
+static void try(struct search *s, struct lineage *l, struct step step)
+{
+    unsigned actions = 1;
+    for (; step.cut < actions; step.cut++) {
+        lineage_unpack(l, s->states + (size_t)s->from * s->size);
+        lineage_step(l, &step);
+        actions = step.cut == 0 ? l->taken : actions;
+        visit(s, l, s->from, &step);
+    }
+}
+
 static bool explore(struct search *s)
 {
     static struct lineage l;
@@ -140,11 +153,8 @@ static bool explore(struct search *s)
         lineage_unpack(&l, s->states + (size_t)s->from * s->size);
         unsigned n = lineage_choices(&l, choices);
         ENSURE(n <= LINEAGE_CHOICES);
-        for (unsigned i = 0; i < n; i++) {
-            lineage_unpack(&l, s->states + (size_t)s->from * s->size);
-            lineage_step(&l, &choices[i]);
-            visit(s, &l, s->from, &choices[i]);
-        }
+        for (unsigned i = 0; i < n; i++)
+            try(s, &l, choices[i]);
         look_at_rest(s, &l, s->from);
     }
     s->most_actions = l.most_actions > s->most_actions ? l.most_actions : s->most_actions;

@@ -40,6 +40,8 @@ static const char *type_name(unsigned type)
 
 /* --- one process ------------------------------------------------------------------------------ */
 
+static void die(struct lineage *l, unsigned p, bool in_order);
+
 static void drain(struct lineage *l, unsigned p)
 {
     struct machine *m = &l->processes[p].machine;
@@ -55,6 +57,10 @@ static void drain(struct lineage *l, unsigned p)
                          : action.signal == MACHINE_KILL ? "KILL"
                                                          : "TERM");
         oracle_took(l, p, &action);
+        if (++l->taken == l->cut) {
+            die(l, p, false);
+            return;
+        }
     }
     oracle_violated(l, p, "acts without end");
 }
@@ -281,6 +287,8 @@ void lineage_step(struct lineage *l, const struct step *step)
     if (l->aloud)
         lineage_tell(l, step);
     l->passes = step->kind == STEP_TIME;
+    l->cut = step->cut;
+    l->taken = 0;
     carry_out(l, step);
     move_up(l);
     if (l->violation[0] == '\0')
@@ -472,7 +480,10 @@ void lineage_tell(const struct lineage *l, const struct step *step)
         what = type_name(process->facts.inbox[0]);
     if (step->kind == STEP_SAY)
         what = type_name(sayings[step->variant]);
-    (void)printf("    %u (%s): %s %s%s\n", step->process,
+    (void)printf("    %u (%s): %s %s%s", step->process,
                  process->facts.mad ? "mad" : machine_state_name(process->machine.state),
                  names[step->kind], what, step->variant > 0 && step->kind != STEP_SAY ? " *" : "");
+    if (step->cut > 0)
+        (void)printf(", and dies after action %u", step->cut);
+    (void)putchar('\n');
 }

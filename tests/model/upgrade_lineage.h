@@ -29,6 +29,7 @@ struct facts {
     unsigned char owed;   /* a request was made here and has found no end */
     unsigned char launched, answering; /* LAUNCH without its report; without its answer */
     unsigned char peer, gone;          /* there is another process; it was told of its end */
+    unsigned char offered; /* COMMIT was sent, and all may think that the new one serves */
     unsigned char presenting, presented, commit_sent, serving_read, commit_read;
     unsigned char said; /* by the new process, in order: HELLO, ACK of all, READY */
     unsigned char stopping_read;
@@ -66,6 +67,7 @@ enum step_kind { /* in the order in which a quiet world does them */
 
 struct step {
     unsigned char kind, process, variant;
+    unsigned char cut; /* not 0: the process dies after so many actions of this step */
 };
 
 struct lineage {
@@ -77,6 +79,7 @@ struct lineage {
     bool aloud;
     bool clocked; /* times are numbers, not "not yet": a probation may end before its first probe */
     bool rests, hangs, passes; /* in lineage_quiet; and so does the new process; time does */
+    unsigned cut, taken;       /* of this step; actions */
     unsigned most_actions, generations;
     char violation[160]; /* "" = none */
 };

@@ -41,7 +41,7 @@ static void took_send(struct lineage *l, unsigned p, enum handover_type type)
     must(l, p, f->peer && !f->gone, "speaks to nobody");
     if (type == HANDOVER_COMMIT) {
         must(l, p, f->said == 3 && !f->joined, "COMMIT before READY");
-        f->commit_sent = 1;
+        f->commit_sent = f->offered = 1;
     } else if (type == HANDOVER_AGAIN) {
         must(l, p, f->owed, "AGAIN, and nobody asked");
         f->owed = 0;
@@ -82,10 +82,11 @@ static void took_report(struct lineage *l, unsigned p, const struct machine_acti
     enum machine_action_kind kind = action->kind;
     if (kind == MACHINE_SUCCEEDED) {
         must(l, p, f->launched && f->serving_read, "SUCCEEDED, and has not");
-        f->launched = 0;
+        f->launched = f->offered = 0;
         f->succeeded = 1;
     } else if (kind == MACHINE_FAILED) {
         must(l, p, f->launched || f->owed, "FAILED, and nobody asked");
+        must(l, p, !f->offered, "FAILED without RECLAIM of what COMMIT gave away");
         f->owed = f->launched ? f->owed : 0;
         f->launched = 0;
     } else if (kind == MACHINE_ROLLED_BACK) {
@@ -109,6 +110,7 @@ static void took_role(struct lineage *l, unsigned p, enum machine_action_kind ki
     } else if (kind == MACHINE_RECLAIM) {
         must(l, p, f->taken && !f->retired, "RECLAIM of what it never had or gave away for good");
         f->office = 1;
+        f->offered = 0;
     } else if (kind == MACHINE_RETIRE) {
         must(l, p, f->succeeded && !f->office && !f->retired, "RETIRE without SUCCEEDED, or twice");
         must(l, p, !l->hangs || !l->passes || l->clocked,

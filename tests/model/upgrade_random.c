@@ -2,7 +2,8 @@
  *
  * Seeded random orders for the machine of an upgrade, under random limits and with a clock that
  * runs: long chains of generations, which the exploration cuts short, and limits in numbers. Each
- * order has a seed of its own, so that one can be played alone:
+ * order has a seed of its own, so that one can be played alone; one that breaks a promise is made
+ * smaller by dropping steps as long as it still fails:
  *
  *     model_upgrade_random [RUNS] [--seed=N] [--first=INDEX]
  *
@@ -75,11 +76,10 @@ static struct step pick(struct random *r, const struct step *choices, unsigned n
     return choices[i];
 }
 
-/* Some time, but no machine sleeps over its wake; and none does anything before it. */
-static void let_pass(struct random *r, struct lineage *l)
+/* Until then, but no machine sleeps over its wake; and none does anything before it. */
+static void let_pass(struct lineage *l, int64_t until)
 {
     struct machine_action action;
-    int64_t until = l->now + below(r, 60);
     for (unsigned p = 0; p < 2; p++) {
         const struct facts *f = &l->processes[p].facts;
         if (f->alive && !f->mad && machine_wake(&l->processes[p].machine) <= until)
@@ -92,35 +92,133 @@ static void let_pass(struct random *r, struct lineage *l)
             oracle_violated(l, p, "does something before its wake");
 }
 
-static void play(struct random r, struct lineage *l, bool aloud)
+/* --- an order, which can be replayed and made smaller ---------------------------------------- */
+
+#define MOVES 400
+
+struct move {
+    int64_t until, extend_ns; /* the clock before the step; and what PROGRESS asks for in it */
+    struct step step;
+};
+
+struct order {
+    struct machine_limits limits;
+    enum lineage_cast cast;
+    bool hung; /* the new process, at last */
+    unsigned count;
+    struct move moves[MOVES];
+};
+
+static void begin(const struct order *order, struct lineage *l, bool aloud)
 {
-    struct step choices[LINEAGE_CHOICES];
-    struct machine_limits limits = make_limits(&r);
-    unsigned kind = below(&r, 8), unlucky = chance(&r, 50) ? 1 : 1 + below(&r, 200);
-    unsigned length = 20 + below(&r, 380);
-    lineage_begin(l, &limits, kind > 1 ? LINEAGE_PAIR : (enum lineage_cast)(1 + kind));
+    lineage_begin(l, &order->limits, order->cast);
     l->aloud = aloud;
     l->clocked = true;
-    for (unsigned i = 0; i < length && l->violation[0] == '\0'; i++) {
+}
+
+static void do_move(struct lineage *l, const struct move *move)
+{
+    l->asks_left = 5;
+    l->progress_left = 2;
+    l->extend_ns = move->extend_ns;
+    lineage_step(l, &move->step);
+}
+
+static void play(struct random r, struct order *order, struct lineage *l)
+{
+    struct step choices[LINEAGE_CHOICES];
+    order->limits = make_limits(&r);
+    unsigned kind = below(&r, 8), unlucky = chance(&r, 50) ? 1 : 1 + below(&r, 200);
+    unsigned length = 20 + below(&r, MOVES - 20);
+    order->cast = kind > 1 ? LINEAGE_PAIR : (enum lineage_cast)(1 + kind);
+    order->count = 0;
+    begin(order, l, false);
+    while (order->count < length && l->violation[0] == '\0') {
+        struct move *move = &order->moves[order->count];
         l->asks_left = 5;
         l->progress_left = 2;
-        l->extend_ns = below(&r, 200);
         if (chance(&r, 40))
-            let_pass(&r, l);
+            let_pass(l, l->now + below(&r, 60));
         unsigned n = lineage_choices(l, choices);
         if (n == 0)
             break;
-        struct step step = pick(&r, choices, n, unlucky);
-        lineage_step(l, &step);
+        *move = (struct move){l->now, below(&r, 200), pick(&r, choices, n, unlucky)};
+        move->step.cut = below(&r, 1000) < unlucky ? (unsigned char)(1 + below(&r, 4)) : 0;
+        do_move(l, move);
+        order->count++;
     }
-    bool hung = l->processes[1].facts.mad || chance(&r, 30);
+    order->hung = l->processes[1].facts.mad || chance(&r, 30);
     if (l->violation[0] == '\0')
-        lineage_quiet(l, hung);
+        lineage_quiet(l, order->hung);
+}
+
+static bool is_possible(const struct lineage *l, const struct step *step)
+{
+    struct step choices[LINEAGE_CHOICES];
+    unsigned n = lineage_choices(l, choices);
+    for (unsigned i = 0; i < n; i++)
+        if (choices[i].kind == step->kind && choices[i].process == step->process &&
+            choices[i].variant == step->variant)
+            return true;
+    return false;
+}
+
+/* True when it keeps the promises. Steps that are not possible any more are passed over. */
+static bool replay(const struct order *order, struct lineage *l, bool aloud)
+{
+    begin(order, l, aloud);
+    for (unsigned i = 0; i < order->count && l->violation[0] == '\0'; i++) {
+        l->asks_left = 5;
+        l->progress_left = 2;
+        let_pass(l, order->moves[i].until);
+        if (l->violation[0] == '\0' && is_possible(l, &order->moves[i].step))
+            do_move(l, &order->moves[i]);
+    }
+    if (aloud && l->violation[0] == '\0')
+        (void)printf("    rest%s:\n", order->hung ? ", and the new process hangs" : "");
+    if (l->violation[0] == '\0')
+        lineage_quiet(l, order->hung);
+    return l->violation[0] == '\0';
+}
+
+/* Drops each step without which it still fails; and each death in the middle of one. */
+static bool drop(struct order *order, struct lineage *l)
+{
+    static struct order less;
+    bool dropped = false;
+    for (unsigned i = order->count; i-- > 0;) {
+        less = *order;
+        less.count--;
+        memmove(&less.moves[i], &less.moves[i + 1], (less.count - i) * sizeof less.moves[0]);
+        if (replay(&less, l, false)) {
+            less = *order;
+            less.moves[i].step.cut = 0;
+            if (order->moves[i].step.cut == 0 || replay(&less, l, false))
+                continue;
+        }
+        *order = less;
+        dropped = true;
+    }
+    return dropped;
+}
+
+static void explain(struct order *order, struct lineage *l, uint64_t number, uint64_t seed)
+{
+    (void)printf("VIOLATION: %s\n", l->violation);
+    if (!replay(order, l, false))
+        while (drop(order, l))
+            continue;
+    (void)printf("  the smallest order found that fails, %u steps:\n", order->count);
+    (void)replay(order, l, true);
+    (void)printf("  VIOLATION: %s\n", l->violation);
+    (void)printf("  again: model_upgrade_random 1 --seed=%" PRIu64 " --first=%" PRIu64 "\n", seed,
+                 number);
 }
 
 int main(int argc, char **argv)
 {
     static struct lineage lineage;
+    static struct order order;
     const char *text = getenv("SRUN_MODEL_RUNS");
     uint64_t runs = text == NULL ? 1000000 : strtoull(text, NULL, 10);
     uint64_t seed = 1, first = 0, i = 0;
@@ -139,15 +237,12 @@ int main(int argc, char **argv)
     bool ok = true;
     for (i = first; i < first + runs && ok; i++) {
         struct random r = {.state = seed ^ i * UINT64_C(0xd6e8feb86659fd93)};
-        play(r, &lineage, false);
+        play(r, &order, &lineage);
         ok = lineage.violation[0] == '\0';
         generations += lineage.generations;
         most = lineage.generations > most ? lineage.generations : most;
-        if (!ok) {
-            (void)printf("VIOLATION: %s\n  order %" PRIu64 " of seed %" PRIu64 ":\n",
-                         lineage.violation, i, seed);
-            play(r, &lineage, true);
-        }
+        if (!ok)
+            explain(&order, &lineage, i, seed);
     }
     (void)printf("%" PRIu64 " orders, %llu successions, at most %u in one\n", i - first,
                  generations, most);
