@@ -28,10 +28,11 @@
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ ||                                 \
     HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
-#define SLOWNESS 5
+#define SANITIZED 1
 #else
-#define SLOWNESS 1
+#define SANITIZED 0
 #endif
+#define SANITIZED_SLOWNESS 5
 
 #define DEFAULT_LIMIT_MS 60000
 
@@ -53,9 +54,12 @@ static const char *first_argument(void)
     return program < size ? line + program : NULL;
 }
 
+/* Below valgrind the environment says. */
 int harness_slowness(void)
 {
-    return SLOWNESS;
+    const char *said = getenv("SRUN_TEST_SLOWNESS");
+    int slowness = said != NULL ? atoi(said) : 0;
+    return slowness > 0 ? slowness : SANITIZED ? SANITIZED_SLOWNESS : 1;
 }
 
 void harness_limit_ms(int64_t ms)
@@ -77,7 +81,7 @@ int64_t harness_now_ms(void)
 
 bool harness_wait(bool (*probe)(void *arg), void *arg, int64_t limit_ms)
 {
-    int64_t end = harness_now_ms() + limit_ms * SLOWNESS;
+    int64_t end = harness_now_ms() + limit_ms * harness_slowness();
     while (!probe(arg)) {
         if (harness_now_ms() >= end)
             return probe(arg);
@@ -115,7 +119,7 @@ static void *do_nothing(void *arg)
 static void warm_up_threads(void)
 {
     pthread_t thread;
-    if (SLOWNESS > 1 && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+    if (SANITIZED && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
         (void)pthread_join(thread, NULL);
 }
 
@@ -221,7 +225,7 @@ static unsigned add_tests(Suite *suite, const TTest *const *tests, const char *w
                   : wanted != NULL && !matches(*tests, wanted))
             continue;
         TCase *one = tcase_create((*tests)->name);
-        tcase_set_timeout(one, (double)(test_limit_ms * SLOWNESS) / 1000.0);
+        tcase_set_timeout(one, (double)(test_limit_ms * harness_slowness()) / 1000.0);
         tcase_add_unchecked_fixture(one, make_folder, remove_folder);
         tcase_add_checked_fixture(one, before_each, after_each);
         tcase_add_test(one, *tests);
