@@ -347,7 +347,8 @@ static unsigned calls_at_once(const srun_runner *runner, const struct sequence_s
         restarting += list[i].restart.when != SRUN_RESTART_NEVER;
     }
     return (widest > POOL_WIDTH ? widest : POOL_WIDTH) + restarting +
-           (runner->listeners.count > 0) + 1 /* upgrades: their hooks, and on_drain */;
+           (runner->listeners.count > 0) +
+           2 /* upgrades: their hooks, and on_drain; the service manager */;
 }
 
 static int make_sequence(srun_runner *runner)

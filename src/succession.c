@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "log/log.h"
 #include "outcome.h"
+#include "succession_adopted.h"
 #include "succession_peer.h"
 #include "succession_report.h"
 #include "upgrade/activation.h"
@@ -103,6 +104,8 @@ static void take_office(srun_runner *runner)
     notify_send(&runner->notify, "READY=1");
     outcome_look_ready(runner);
     report_office(runner);
+    if (orphaned)
+        adopted_tell(runner);
 }
 
 static void yield_office(srun_runner *runner)
@@ -227,6 +230,10 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     case MACHINE_FORGET:
         forget(runner);
         break;
+    case MACHINE_SUCCESSION:
+        report_action(runner, action, now);
+        adopted_tell(runner);
+        break;
     default:
         report_action(runner, action, now);
     }
@@ -306,6 +313,8 @@ void succession_take(srun_runner *runner, struct inbox_item *item)
         peer_take_launch(runner);
     } else if (item == &succession->hooks.item) {
         report_step_done(runner);
+    } else if (item == &succession->adoption.item) {
+        adopted_take(runner);
     } else {
         char why[sizeof succession->request.why];
         pthread_mutex_lock(&runner->lock);
@@ -347,6 +356,7 @@ void succession_ended(srun_runner *runner)
     const char *path = runner->config.value.upgrade.pid_file;
     if (succession->failed && machine_has_heir(&succession->machine)) /* it will serve the paths */
         sockets_set_office(&succession->sockets, false);
+    adopted_end(runner);
     peer_feed_kind(runner, MACHINE_ENDED);
     (void)succession_turn(runner, clock_now(&runner->clock));
     if (path != NULL && !succession->resigned)
@@ -390,6 +400,8 @@ int succession_begin(srun_runner *runner, srun_err *err)
     succession->launch.item.kind = ITEM_SUCCESSION;
     succession->hooks.item.kind = ITEM_SUCCESSION;
     succession->request.item.kind = ITEM_SUCCESSION;
+    succession->adoption.item.kind = ITEM_SUCCESSION;
+    succession->adoption.request.stop = -1;
     succession->channel = succession->peer_fd = succession->barrier = -1;
     succession->drain_fd = -1;
     succession->generation = 1;
@@ -458,6 +470,7 @@ void succession_destroy(srun_runner *runner)
         return; /* never begun */
     peer_drop_launch(runner);
     peer_forget(runner);
+    adopted_destroy(runner);
     sockets_destroy(&succession->sockets);
     origin_free(&succession->origin);
     anchored_end(&succession->anchor);

@@ -13,6 +13,7 @@
 #include "upgrade/machine.h"
 #include "upgrade/origin.h"
 #include "upgrade/sockets.h"
+#include "upgrade/standin.h"
 
 #include <srun/upgrade.h>
 
@@ -48,7 +49,7 @@ struct succession {
     struct succession_launch {
         struct pool_job job;
         struct inbox_item item;
-        bool waits; /* for the hook to return */
+        bool waits; /* for the hook to return, or for the service manager */
         bool busy;  /* the job is on the pool and owns what follows */
         bool in_place;
         int rc, channel, pid, pidfd;
@@ -66,6 +67,15 @@ struct succession {
         } now, waiting[SUCCESSION_STEPS];
         unsigned first, count;
     } hooks;
+
+    struct succession_adoption {
+        struct pool_job job;
+        struct inbox_item item;
+        bool busy;                      /* the job is on the pool and owns what follows */
+        struct standin_request request; /* stop: -1 when there is none */
+        int rc;
+        srun_err err;
+    } adoption;
 
     enum machine_state shown; /* in info; both also change where nothing is to be done */
     bool shown_asked;

@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/fd.h"
 #include "log/log.h"
+#include "succession_adopted.h"
 #include "succession_report.h"
 #include "upgrade/budget.h"
 #include "upgrade/channel.h"
@@ -342,10 +343,11 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
+/* The hook is called for one step at a time; and one speaks of main processes at a time. */
 void peer_start_launch(srun_runner *runner)
 {
     struct succession_launch *launch = &of(runner)->launch;
-    if (!launch->waits)
+    if (!launch->waits || report_has_steps(runner) || adopted_is_telling(runner))
         return;
     launch->job = (struct pool_job){.run = run_launch, .done = launch_done};
     launch->rc = -EINPROGRESS;
@@ -371,8 +373,7 @@ void peer_launch(srun_runner *runner, int64_t now)
     pthread_mutex_unlock(&runner->lock);
     report_launch(runner);
     succession->launch.waits = true;
-    if (!report_has_steps(runner)) /* the hook is called for one step at a time */
-        peer_start_launch(runner);
+    peer_start_launch(runner);
 }
 
 void peer_take_launch(srun_runner *runner)

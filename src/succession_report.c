@@ -64,8 +64,7 @@ void report_step_done(srun_runner *runner)
 {
     runner->succession.hooks.busy = false;
     next_step(runner);
-    if (!report_has_steps(runner))
-        peer_start_launch(runner);
+    peer_start_launch(runner);
 }
 
 bool report_has_steps(const srun_runner *runner)

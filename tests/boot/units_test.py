@@ -22,9 +22,12 @@ def settled(http, pid):
     """The upgrade is over, for systemd too; the old process has ended."""
     eventually(lambda: http.pid != pid, "another main process")
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the old process")
+    new = int(get().headers["X-Pid"])
+    http.wait_entry("the service manager has looked at this process anew", _PID=str(new))
+    equal(http.pid, new, "main process")
     equal((http.show("ActiveState"), http.show("SubState")), ("active", "running"), "state")
     equal((http.show("NRestarts"), http.show("Result")), ("0", "success"), "restarts")
-    return http.pid
+    return new
 
 
 @suite.test
@@ -292,7 +295,6 @@ def stop_answers_what_is_under_way_in_reverse_order(folder):
 
 @suite.test
 def an_upgraded_one_stops_as_well(folder):
-    """systemd has not started its main process, and waits for it all the same."""
     del folder
     with unit(SHORT) as http:
         pid = http.pid
@@ -313,14 +315,45 @@ def an_upgraded_one_stops_as_well_without_srunctl(folder):
         stops_well(http)
 
 
+def upgraded_without_exec_stop(*settings):
+    """systemd has not started its main process, and waits for it all the same."""
+    with unit(SHORT, "ExecStop=", *settings) as http:
+        for _ in range(2):
+            pid = http.pid
+            http.systemctl("reload")
+            settled(http, pid)
+        strangers = [entry["MESSAGE"] for entry in http.entries() if "not our child" in str(entry["MESSAGE"])]
+        equal(len(strangers), 2, f"one for each new process: {strangers}")
+        stops_well(http)
+
+
 @suite.test
-def without_exec_stop_an_upgraded_one_is_killed(folder):
+def without_exec_stop_an_upgraded_one_stops_as_well(folder):
+    del folder
+    upgraded_without_exec_stop()
+
+
+@suite.test
+def so_it_does_when_only_its_main_process_is_sent_the_signal(folder):
+    del folder
+    upgraded_without_exec_stop("KillMode=mixed")
+
+
+@suite.test
+def so_it_does_when_only_its_main_process_is_believed(folder):
+    del folder
+    upgraded_without_exec_stop("NotifyAccess=main")
+
+
+@suite.test
+def while_the_old_one_lives_a_stop_without_exec_stop_kills(folder):
     """Why it has to be there. When this fails, systemd or libsrun has become better: say so in docs/upgrade.md."""
     del folder
-    with unit(SHORT, "ExecStop=") as http:
-        pid = http.pid
-        http.systemctl("reload")
-        settled(http, pid)
+    with unit(LONG, "ExecStop=", "KillMode=mixed") as http:
+        old = http.pid
+        os.kill(old, signal.SIGHUP)  # the srunctl of ExecReload= would be waited for
+        eventually(lambda: http.pid != old, "another main process")
+        http.wait_entry("upgraded")
         equal(stopped_during_a_slow_request(http), "cut", "the slow one")
 
 

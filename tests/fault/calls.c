@@ -37,6 +37,7 @@ const struct fault_call fault_calls[] = {
     {"bsearch", PURE},
     {"calloc", NULL},
     {"clock_gettime", TOTAL},
+    {"clone", "without a stand-in the service manager does not look anew, and it is said"},
     {"close", RELEASE},
     {"closedir", RELEASE},
     {"closefrom", RELEASE},
@@ -255,7 +256,7 @@ const struct fault_call fault_calls[] = {
     {"strtoll", PURE},
     {"strtoull", PURE},
     {"syscall", "SYS_tgkill on the crashing thread itself; asks a thread for its stack, or whether "
-                "memory can be read: answers"},
+                "memory can be read: answers; all that the stand-in does"},
     {"sysconf", TOTAL},
     {"tdestroy", RELEASE},
     {"tfind", PURE},

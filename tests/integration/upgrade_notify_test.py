@@ -45,17 +45,18 @@ def an_upgrade_is_told_in_order(folder):
         old, since = program.office, len(manager.told)
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         program.upgrade()
-        program.gone(old)
-        manager.wait_for("^READY=1", pid=program.office)
         new = program.office
+        other = manager.wait_for("^BARRIER=1", 3).pid  # upgrade_adopted_test.py is about that one
         told = manager.told[since:]
-        names = {old: "old", new: "new"}
+        names = {old: "old", new: "new", other: "other"}
         equal(essence(told, names),
               [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "MAINPID=new"),
-               ("old", "BARRIER=1"), ("new", "READY=1")])
+               ("old", "BARRIER=1"), ("new", "READY=1"),
+               ("new", "BARRIER=1"), ("new", "MAINPID=other"), ("other", "MAINPID=new"),
+               ("other", "BARRIER=1")])
         usec = int(re.search(r"MONOTONIC_USEC=(\d+)", " ".join(one.text for one in told)).group(1))
         check(before <= usec <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, "the time")
-        equal([one.fds for one in told if one.text == "BARRIER=1"], [1], "descriptors")
+        equal([one.fds for one in told if one.text == "BARRIER=1"], [1] * 3, "descriptors")
         program.stop()
         manager.wait_for("^STOPPING=1", pid=new)
         equal([one for one in manager.told if "STOPPING" in one.text and one.pid == old], [])
