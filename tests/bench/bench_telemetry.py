@@ -289,6 +289,8 @@ def main():
         print(f"bench_telemetry: {error}", file=sys.stderr)
         return 1
     reached = targets(result.get("calls", {}), result.get("starts"), result.get("ends"))
+    if options.only:
+        reached = [one for one in reached if one.value is not None]
     result["targets"] = [one._asdict() for one in reached]
     print(json.dumps(result)) if options.json else show(result, reached)
     return 0
