@@ -12,10 +12,13 @@ A figure that is missing, because its bench failed or what it needs is not insta
 """
 import os
 import re
+import textwrap
 
 import chart
 
 NONE = "–"
+COLUMNS = 120
+QUIET_PERCENT = 10  # what a system does for itself
 PLACE = re.compile(r"\{\{(.+?)\}\}")
 TEMPLATE, PAGE, FIGURES, PICTURES = ("docs/performance.md.in", "docs/performance.md", "docs/performance.json",
                                      "docs/pictures")
@@ -71,7 +74,8 @@ def show(figures, place):
 
 def missing(figures, template):
     """The places of the template, and the points of pictures, that have no figure."""
-    return sorted({place for place in PLACE.findall(template) if show(figures, place) == NONE}
+    return sorted({place for place in PLACE.findall(template)
+                   if job_of(place) != "about" and show(figures, place) == NONE}
                   | {point for point in points() if evaluate(figures, point) is None})
 
 
@@ -88,16 +92,16 @@ def machine(about):
             f"{about['date']}, {about['commit']}" + (", a quick run" if about["quick"] else ""))
 
 
-def noise(jobs):
+def noise(about):
     """How quiet the machine was, in words. Each job knows how busy others kept it just before."""
-    busy, loads = [job["busy_percent"] for job in jobs], [job["load"] for job in jobs]
-    if not jobs:
+    busy = [job["busy_percent"] for job in about["jobs"].values() if "busy_percent" in job]
+    if not busy:
         return "Nothing was measured."
-    if max(busy) < 10:
-        return "Nothing else was at work."
-    return (f"The machine was not quiet: before each of the benches others kept its processors "
-            f"{min(busy):.0f} to {max(busy):.0f} % busy, and its load was {min(loads):.1f} to {max(loads):.1f}. "
-            f"Times are longer than they need be; ratios suffer less.")
+    if max(busy) < QUIET_PERCENT:
+        return f"Nothing else was at work; its load was {about['load']:.1f} at the beginning."
+    return (f"**The machine was not quiet**: others kept its processors {min(busy):.0f} to {max(busy):.0f} % busy just "
+            f"before the benches, and its load was {about['load']:.1f} at the beginning. Times are longer than they "
+            f"need be; ratios suffer less.")
 
 
 def lacking(figures):
@@ -109,15 +113,29 @@ def lacking(figures):
     return told
 
 
+def stuck(figures):
+    """Servers that did not come through all their swaps, in words."""
+    told = [f"{one['server']}, {load['load']}: {load['failure'].rstrip('.')}." for one in
+            look_up(figures, "upgrade.servers") or [] for load in one["loads"] if load["failure"]]
+    return " ".join(["Not all swaps were made.", *told]) if told else ""
+
+
 def page(figures, template):
     about = {**figures["about"], "machine": machine(figures["about"]),
-             "noise": noise(list(figures["about"]["jobs"].values())),
-             "lacking": "".join(f"\n- {line}" for line in lacking(figures))}
+             "noise": noise(figures["about"]),
+             "stuck": stuck(figures), "lacking": "".join(f"\n- {line}" for line in lacking(figures))}
     if about["lacking"]:
         about["lacking"] = f"\nCells with {NONE} were not measured:\n{about['lacking']}\n"
     figures = {**figures, "about": about}
     text = PLACE.sub(lambda found: show(figures, found[1]), template)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(wrapped(line) for line in text.split("\n")))
+
+
+def wrapped(line):
+    """Prose that has become too long; tables stay as they are."""
+    if len(line) <= COLUMNS or line.startswith(("|", "!", "<", "-")):
+        return line
+    return textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 # The pictures: names of places, as in the template
