@@ -17,7 +17,7 @@ import textwrap
 import chart
 
 NONE = "–"
-COLUMNS = 120
+COLUMNS = 115
 QUIET_PERCENT = 10  # what a system does for itself
 PLACE = re.compile(r"\{\{(.+?)\}\}")
 TEMPLATE, PAGE, FIGURES, PICTURES = ("docs/performance.md.in", "docs/performance.md", "docs/performance.json",
@@ -88,8 +88,9 @@ def job_of(place):
 
 def machine(about):
     """One line: what the figures were taken on."""
+    commits = dict.fromkeys(job["commit"] for job in about["jobs"].values() if "commit" in job)
     return (f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']}, {about['compiler']}, "
-            f"{about['date']}, {about['commit']}" + (", a quick run" if about["quick"] else ""))
+            f"{about['date']}, " + " and ".join(commits) + (", a quick run" if about["quick"] else ""))
 
 
 def noise(about):
@@ -99,9 +100,9 @@ def noise(about):
         return "Nothing was measured."
     if max(busy) < QUIET_PERCENT:
         return f"Nothing else was at work; its load was {about['load']:.1f} at the beginning."
-    return (f"**The machine was not quiet**: others kept its processors {min(busy):.0f} to {max(busy):.0f} % busy just "
-            f"before the benches, and its load was {about['load']:.1f} at the beginning. Times are longer than they "
-            f"need be; ratios suffer less.")
+    shares = f"{min(busy):.0f} to {max(busy):.0f}" if round(min(busy)) < round(max(busy)) else f"{max(busy):.0f}"
+    return (f"**The machine was not quiet**: others kept its processors {shares} % busy just before the benches, and its "
+            f"load was {about['load']:.1f} at the beginning. Times are longer than they need be; ratios suffer less.")
 
 
 def lacking(figures):
@@ -125,17 +126,20 @@ def page(figures, template):
              "noise": noise(figures["about"]),
              "stuck": stuck(figures), "lacking": "".join(f"\n- {line}" for line in lacking(figures))}
     if about["lacking"]:
-        about["lacking"] = f"\nCells with {NONE} were not measured:\n{about['lacking']}\n"
+        about["lacking"] = f"Cells with {NONE} were not measured:\n{about['lacking']}"
     figures = {**figures, "about": about}
-    text = PLACE.sub(lambda found: show(figures, found[1]), template)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(wrapped(line) for line in text.split("\n")))
+    return "\n\n".join(filter(None, (paragraph(figures, text.strip("\n")) for text in template.split("\n\n")))) + "\n"
 
 
-def wrapped(line):
-    """Prose that has become too long; tables stay as they are."""
-    if len(line) <= COLUMNS or line.startswith(("|", "!", "<", "-")):
-        return line
-    return textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False)
+def paragraph(figures, text):
+    """With its figures, and its lines as long as before; tables, lists and pictures have lines of their own."""
+    if not PLACE.search(text):
+        return text
+    text = PLACE.sub(lambda found: show(figures, found[1]), text).strip("\n")
+    text = re.sub(rf"{NONE}(x| (?:[mnµ]?s|bytes|[KM]iB|%))(?![\w/])", NONE, text)
+    if text.startswith(("|", "!", "- ", "Cells")):
+        return text
+    return textwrap.fill(text.replace("\n", " "), COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 # The pictures: names of places, as in the template

@@ -58,14 +58,17 @@ def arguments():
                         help="the folder with the examples and loadgen")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
-    options.listeners = [int(word) for word in (options.listeners or "").split(",") if word]
+    try:
+        options.listeners = [int(word) for word in (options.listeners or "").split(",") if word]
+    except ValueError:
+        parser.error("--listeners: numbers, with commas between them")
     options.servers, options.loads = options.servers.split(","), options.loads.split(",")
     unknown = set(options.servers) - set(servers.ALL) | set(options.loads) - set(LOADS)
     if unknown:
         parser.error("unknown: " + ", ".join(sorted(unknown)))
     if options.upgrades is None:
         options.upgrades = 100 if options.idle else 200 if options.full else 20
-    if min(options.upgrades, options.gap + 1, options.clients, options.rate) < 1:
+    if min(options.upgrades, options.gap + 1, options.clients, options.rate, *options.listeners) < 1:
         parser.error("numbers are positive")
     return options
 
