@@ -113,7 +113,7 @@ static struct figures measure(srun_log_format format)
     struct sink sink = sink_open(format);
     for (unsigned i = 0; i < THREADS; i++) {
         told.bare[i] = told.record[i] = INFINITY;
-        for (int round = 0; round < ROUNDS; round++) {
+        for (unsigned round = 0; round < pieces_rounds(ROUNDS); round++) {
             told.bare[i] =
                 fmin(told.bare[i],
                      pieces_measure(&(struct pieces){bare, &sink, RECORDS_OF_A_PIECE, NULL},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a measurement costs, beside the bare atomic addition of the same run; what a scrape costs,
- * and what it costs those who measure meanwhile. Ratios count: the machine may be busy.
+ * of one to a hundred thousand series, and what it costs those who measure meanwhile. Ratios count:
+ * the machine may be busy.
  *
  *     bench_metrics [--json] [--rounds=3]
  */
@@ -144,6 +145,11 @@ enum { KINDS = sizeof kinds / sizeof kinds[0] };
 static const unsigned thread_counts[] = {1, 2, 4};
 
 /* --- scrapes --------------------------------------------------------------------------------- */
+
+/* The memory of the first two is told: what later ones get is what these gave back. */
+static const size_t sizes[] = {2000, 100000, 1, 10, 100, 1000, 10000};
+
+enum { SIZES = sizeof sizes / sizeof sizes[0], SIZES_MEMORY = 2 };
 
 struct scrape {
     size_t bytes, series;
@@ -298,32 +304,32 @@ static bool ran_together(double ns[KINDS][3])
     return ns[1][1] > 1.5 * ns[0][0];
 }
 
-static void print_json(double ns[KINDS][3], const struct scrape *few, const struct scrape *many,
-                       double slowed)
+static void print_json(double ns[KINDS][3], const struct scrape scrapes[SIZES], double slowed)
 {
     printf("{\"bench\":\"metrics\"");
     for (size_t k = 0; k < KINDS; k++)
         for (size_t t = 0; t < 3; t++)
             pieces_json(kinds[k].name, thread_counts[t], ns[k][t]);
-    printf(",\"scrape_2000_ms\":%.3f,\"scrape_100000_ms\":%.2f,\"bytes_2000\":%zu,"
-           "\"bytes_100000\":%zu,\"memory_of_series_2000\":%.0f,"
-           "\"memory_of_series_100000\":%.0f,\"slowed_percent\":%.1f,"
-           "\"ran_together\":%s}\n",
-           few->ms, many->ms, few->bytes, many->bytes, few->memory, many->memory, slowed,
+    for (size_t i = 0; i < SIZES; i++)
+        printf(",\"scrape_%zu_ms\":%.4f,\"bytes_%zu\":%zu", sizes[i], scrapes[i].ms, sizes[i],
+               scrapes[i].bytes);
+    for (size_t i = 0; i < SIZES_MEMORY; i++)
+        printf(",\"memory_of_series_%zu\":%.0f", sizes[i], scrapes[i].memory);
+    printf(",\"slowed_percent\":%.1f,\"ran_together\":%s}\n", slowed,
            ran_together(ns) ? "true" : "false");
 }
 
-static void print_text(double ns[KINDS][3], const struct scrape *few, const struct scrape *many,
-                       double slowed)
+static void print_text(double ns[KINDS][3], const struct scrape scrapes[SIZES], double slowed)
 {
     printf("%-24s %9s %9s %9s %9s\n", "ns for each, threads:", "1", "2", "4", "x raw");
     for (size_t k = 0; k < KINDS; k++)
         printf("%-24s %9.2f %9.2f %9.2f %9.2f\n", kinds[k].name, ns[k][0], ns[k][1], ns[k][2],
                ns[k][0] / ns[0][0]);
-    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes; memory %.0f bytes each\n",
-           few->series, few->ms, few->collect_ms, few->bytes, few->memory);
-    printf("scrape of %6zu series %9.3f ms (collect %.3f), %zu bytes; memory %.0f bytes each\n",
-           many->series, many->ms, many->collect_ms, many->bytes, many->memory);
+    for (size_t i = 0; i < SIZES; i++)
+        printf("scrape of %6zu series %9.4f ms (collect %.4f), %zu bytes\n", scrapes[i].series,
+               scrapes[i].ms, scrapes[i].collect_ms, scrapes[i].bytes);
+    for (size_t i = 0; i < SIZES_MEMORY; i++)
+        printf("memory of each of %6zu series: %.0f bytes\n", sizes[i], scrapes[i].memory);
     if (!ran_together(ns))
         printf("(threads hardly ran at the same time: the shared line did not slow them)\n");
     printf("a writer beside a loop of scrapes of 2000 series: slowed by %.1f %%\n", slowed);
@@ -346,7 +352,9 @@ int main(int argc, char **argv)
                     fmin(ns[k][t],
                          pieces_measure(&(struct pieces){kinds[k].work, &bench, kinds[k].ops, NULL},
                                         thread_counts[t]));
-    struct scrape few = measure_scrape(2000, rounds * 4), many = measure_scrape(100000, rounds);
+    struct scrape scrapes[SIZES];
+    for (size_t i = 0; i < SIZES; i++)
+        scrapes[i] = measure_scrape(sizes[i], sizes[i] > 10000 ? rounds : rounds * 4);
     fill(srun_counter(bench.meter, "filled", NULL), 2000);
     double beside = INFINITY, alone = INFINITY;
     for (unsigned round = 0; round < rounds * 2; round++) {
@@ -355,9 +363,9 @@ int main(int argc, char **argv)
     }
     double slowed = (beside / alone - 1) * 100;
     if (json)
-        print_json(ns, &few, &many, slowed);
+        print_json(ns, scrapes, slowed);
     else
-        print_text(ns, &few, &many, slowed);
+        print_text(ns, scrapes, slowed);
     (void)telemetry_meters_free(bench.meters);
     return 0;
 }

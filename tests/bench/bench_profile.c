@@ -213,7 +213,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < RATES; i++)
         slower[i] = (median(ns[i], (size_t)rounds) / base - 1) * 100;
     if (json) {
-        printf("{\"begin_ms\":%.2f,\"rows\":%zu,\"modules\":%zu", begin, rows, modules);
+        printf("{\"bench\":\"profile\",\"work_ms\":%.1f,\"begin_ms\":%.2f,\"rows\":%zu,\"modules\":"
+               "%zu",
+               base / 1e6, begin, rows, modules);
         for (int i = 1; i < RATES; i++)
             printf(",\"slower_percent_%u\":%.3f", rates[i], slower[i]);
         for (int i = 0; i < CROWDS; i++)

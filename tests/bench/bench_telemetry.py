@@ -9,12 +9,14 @@ programs in rivals/, made of what Debian has. With --rounds all run in turn, and
 import argparse
 import collections
 import json
+import math
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,6 +31,10 @@ THREADS = (1, 2, 4)
 
 class Missing(Exception):
     """Why a rival cannot run."""
+
+
+class Broken(Exception):
+    """What a program that was measured said when it failed."""
 
 
 # Making rivals
@@ -86,7 +92,7 @@ def figures(argv, env=None):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False,
                           env={**os.environ, **(env or {})})
     if done.returncode != 0:
-        raise SystemExit(f"bench_telemetry: {argv[0]} failed: {done.stderr}")
+        raise Broken(f"{os.path.basename(argv[0])} failed: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
@@ -116,11 +122,20 @@ def programs(options):
 def measure_calls(options):
     found, missing = programs(options)
     result = {name: {} for name in found}
+    begun = time.monotonic()
     for number in range(options.rounds):
-        for name, argv in found.items():
+        if number > 0 and time.monotonic() - begun > options.seconds:
+            break
+        for name, argv in list(found.items()):
             tell(options, f"round {number + 1} of {options.rounds}: {name}")
-            keep_best(result[name], figures(argv))
-    return result, missing
+            try:
+                keep_best(result[name], figures(argv, {"PIECES_ROUNDS": "1"} if options.quick else None))
+            except (Broken, subprocess.TimeoutExpired) as error:
+                if name in OURS:
+                    raise
+                missing[name] = str(error)
+                del found[name]
+    return {name: told for name, told in result.items() if told}, missing
 
 
 def measure_starts(options):
@@ -133,7 +148,7 @@ def measure_starts(options):
         for best, env in ((off, quiet), (on, with_exporters)):
             keep_best(best, figures(ours(options, "start", "--idle-only", "--idle-seconds=0"), env)["hello"])
     tell(options, "an idle program, ten seconds")
-    idle = figures(ours(options, "start", "--idle-only"), {"SRUN_ADMIN_ADDRESS": "127.0.0.1:0",
+    idle = figures(ours(options, "start", "--idle-only", f"--idle-seconds={1 if options.quick else 10}"), {"SRUN_ADMIN_ADDRESS": "127.0.0.1:0",
                                                            "SRUN_ADMIN_SOCKET": "none"})["idle"]
     return {"off_ms": off["exec_to_running_us"] / 1e3, "on_ms": on["exec_to_running_us"] / 1e3,
             "off_rss_kib": off["rss_kib"], "on_rss_kib": on["rss_kib"], "idle_wake_ups": idle["wake_ups"],
@@ -143,7 +158,7 @@ def measure_starts(options):
 def measure_ends(options):
     """Seconds from SIGTERM until a program has gone whose receivers are of no use."""
     told, kinds, before = {}, useless.offered(), useless.nameless(options.folder)
-    for protocol in ("http", "grpc"):
+    for protocol in ("http",) if options.quick else ("http", "grpc"):
         tell(options, f"ends, {protocol}")
         for name, made in (("dropped packets", useless.black_hole), ("hanging", useless.hanging)):
             with made() as endpoint:
@@ -210,9 +225,9 @@ def targets(calls, starts, ends):
         Target("JSON record of a bare write", ratio("log", "json_1_ns", "log", "json_bare_1_ns"), 1.5, "x"),
         Target("text record of spdlog's, flushed", ratio("log", "text_1_ns", "spdlog", "text_1_ns"), 1, "x"),
         Target("record below the level", get("log", "disabled_1_ns"), 1, "ns"),
-        Target("what exporters add to a start", starts["on_ms"] - starts["off_ms"], 1, "ms"),
-        Target(f"wake-ups of an idle program in {starts['idle_seconds']} s", starts["idle_wake_ups"], 0, ""),
-        Target("the slowest end without a receiver", max(ends["seconds"].values()), 2.3, "s"),
+        Target("what exporters add to a start", starts and starts["on_ms"] - starts["off_ms"], 1, "ms"),
+        Target("wake-ups of an idle program", starts and starts["idle_wake_ups"], 0, ""),
+        Target("the slowest end without a receiver", ends and max(ends["seconds"].values()), 2.3, "s"),
     ]
 
 
@@ -220,8 +235,7 @@ def number(value):
     return "-" if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
-def show(result, reached):
-    calls, starts = result["calls"], result["starts"]
+def show_calls(calls, missing):
     print(f"{'ns for each, threads:':38}" + "".join(f"{threads:>9}" for threads in THREADS))
     for what, who, name in ROWS:
         if who in calls:
@@ -233,24 +247,37 @@ def show(result, reached):
                 f"{number(calls[who][f'{name}_{series}{unit}']):>{width}}"
                 for name, unit, width in (("scrape", "_ms", 9), ("memory_of_series", "", 15))
                 for series in (2000, 100000)))
+    for what, why in missing.items():
+        print(f"not run: {what}: {why}")
+    if not calls["metrics"]["ran_together"]:
+        print("(threads hardly ran at the same time: a line that all write to did not slow them)")
+
+
+def show_starts(starts, ends):
     print(f"\nhello, exec to RUNNING: {starts['off_ms']:.2f} ms, with exporters {starts['on_ms']:.2f} ms; "
           f"memory {starts['off_rss_kib']} and {starts['on_rss_kib']} KiB")
-    for what, seconds in result["ends"]["seconds"].items():
-        print(f"the end, {what + ':':28}{seconds:.2f} s for {' and '.join(result['ends']['kinds'])}")
-    for what, why in result["not_run"].items():
-        print(f"not run: {what}: {why}")
+    for what, seconds in ends["seconds"].items():
+        print(f"the end, {what + ':':28}{seconds:.2f} s for {' and '.join(ends['kinds'])}")
+
+
+def show(result, reached):
+    if "calls" in result:
+        show_calls(result["calls"], result["not_run"])
+    if "starts" in result:
+        show_starts(result["starts"], result["ends"])
     print(f"\n{'':42}{'reached':>10}{'at most':>10}")
     for one in reached:
         verdict = "not run" if one.value is None else "" if one.value <= one.most else "NOT REACHED"
         print(f"{one.what:42}{number(one.value):>10}{one.most:>10} {one.unit:3}{verdict}")
-    if not calls["metrics"]["ran_together"]:
-        print("(threads hardly ran at the same time: a line that all write to did not slow them)")
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="bench_telemetry", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--json", action="store_true", help="one object")
     parser.add_argument("--rounds", type=int, default=1, help="of all programs in turn [1]")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="no further round once so many have passed")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, shorter looks")
+    parser.add_argument("--only", choices=("calls", "starts"), help="of these: the calls; the starts and ends")
     options = parser.parse_args()
     options.build = os.path.abspath(os.environ.get("SRUN_BUILD_DIR", "build/dev"))
     return options
@@ -258,11 +285,19 @@ def arguments():
 
 def main():
     options = arguments()
-    with tempfile.TemporaryDirectory(prefix="srun-bench-") as options.folder:
-        calls, missing = measure_calls(options)
-        result = {"bench": "telemetry", "calls": calls, "not_run": missing, "starts": measure_starts(options),
-                  "ends": measure_ends(options)}
-    reached = targets(calls, result["starts"], result["ends"])
+    result = {"bench": "telemetry"}
+    try:
+        with tempfile.TemporaryDirectory(prefix="srun-bench-") as options.folder:
+            if options.only != "starts":
+                result["calls"], result["not_run"] = measure_calls(options)
+            if options.only != "calls":
+                result["starts"], result["ends"] = measure_starts(options), measure_ends(options)
+    except (Broken, subprocess.TimeoutExpired) as error:
+        print(f"bench_telemetry: {error}", file=sys.stderr)
+        return 1
+    reached = targets(result.get("calls", {}), result.get("starts"), result.get("ends"))
+    if options.only:
+        reached = [one for one in reached if one.value is not None]
     result["targets"] = [one._asdict() for one in reached]
     print(json.dumps(result)) if options.json else show(result, reached)
     return 0

@@ -10,11 +10,14 @@ that got no complete answer 200 is lost; nothing is tried again. tests/load/load
 are counted.
 
 With --idle: no load; the time from the signal to the line `msg="took over"` of the new generation.
+With --listeners: the same of a program with so many of them, which are handed over, and of nginx with as
+many: to the moment when its new master has workers, on which the old one is told to end.
 """
 import argparse
 import json
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -39,7 +42,10 @@ def arguments():
                              "1000000 on kept ones")
     parser.add_argument("--idle", nargs="?", const="hello", metavar="EXAMPLE",
                         help="the time of an upgrade without load [hello]")
-    parser.add_argument("--upgrades", type=int, help="swaps per load [20; 100 with --idle]")
+    parser.add_argument("--listeners", nargs="?", const="1,10,100,1000", metavar="N,...",
+                        help="the same by the number of listeners [1,10,100,1000]")
+    parser.add_argument("--upgrades", type=int,
+                        help="swaps per load [20; 100 with --idle, 20 with --listeners]")
     parser.add_argument("--gap", type=int, default=250, metavar="MS", help="between swaps [250]")
     parser.add_argument("--seconds", type=float, default=3, help="of each load at rest [3]")
     parser.add_argument("--clients", type=int, default=64)
@@ -52,13 +58,17 @@ def arguments():
                         help="the folder with the examples and loadgen")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
+    try:
+        options.listeners = [int(word) for word in (options.listeners or "").split(",") if word]
+    except ValueError:
+        parser.error("--listeners: numbers, with commas between them")
     options.servers, options.loads = options.servers.split(","), options.loads.split(",")
     unknown = set(options.servers) - set(servers.ALL) | set(options.loads) - set(LOADS)
     if unknown:
         parser.error("unknown: " + ", ".join(sorted(unknown)))
     if options.upgrades is None:
         options.upgrades = 100 if options.idle else 200 if options.full else 20
-    if min(options.upgrades, options.gap + 1, options.clients, options.rate) < 1:
+    if min(options.upgrades, options.gap + 1, options.clients, options.rate, *options.listeners) < 1:
         parser.error("numbers are positive")
     return options
 
@@ -201,15 +211,25 @@ class Told:
 def idle(options, folder):
     """Milliseconds from each signal to the line of the new generation."""
     program = os.path.join(options.build, "examples", options.idle)
-    if not os.access(program, os.X_OK):
-        raise Failed(f"{program} is not there")
+    arguments_ = ["--http.address=127.0.0.1:0"] if options.idle == "http" else []
+    return replaced([program, *arguments_], {}, options, folder)[0]
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def replaced(argv, env, options, folder):
+    """The times, and how many descriptors the first and the last process had."""
+    if not os.access(argv[0], os.X_OK):
+        raise Failed(f"{argv[0]} is not there")
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with os.fdopen(writing, "wb") as errors:
-        arguments_ = ["--http.address=127.0.0.1:0"] if options.idle == "http" else []
-        pid, _ = spawn([program, *arguments_], folder,
-                       {"SRUN_UPGRADE_PROBATION": options.probation}, stderr=errors)
+        pid, _ = spawn(argv, folder, {"SRUN_UPGRADE_PROBATION": options.probation, **env},
+                       stderr=errors)
     log, times = Told(reading), []
     log.wait("msg=started ")
+    first = descriptors(pid)
     for _ in range(options.upgrades):
         time.sleep(options.gap / 1e3)
         told = time.monotonic_ns()
@@ -218,14 +238,74 @@ def idle(options, folder):
         times.append((at - told) / 1e6)
         old, pid = pid, int(successor(pid))
         servers.wait_end(old, "the end of the old process")
+    counts = first, descriptors(pid)
+    os.kill(pid, signal.SIGTERM)
+    servers.wait_end(pid, "the end of the last process")
     os.close(reading)
-    return times
+    return times, counts
 
 
 def successor(pid):
     """Its child, or, when it has ended, ours: nobody else descends from us here."""
     return wait_until(lambda: [other for other in servers.descendants(os.getpid())
                                if other != pid], "a successor")[0]
+
+
+# Many listeners
+
+
+def room_for(listeners):
+    """Descriptors for the listeners, and for what else a process has."""
+    wanted = listeners + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Failed(f"they need {wanted} descriptors, and RLIMIT_NOFILE is {hard}")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def replaced_nginx(listeners, options, folder):
+    nginx = servers.Nginx(folder, options)
+    nginx.more, times = listeners - 1, []  # it has one already
+    nginx.start()
+    for _ in range(options.upgrades):
+        nginx.settle()
+        time.sleep(options.gap / 1e3)
+        told = time.monotonic_ns()
+        nginx.swap(nginx.main)
+        times.append((time.monotonic_ns() - told) / 1e6)
+    return times
+
+
+def in_a_folder(measure_, *arguments_):
+    folder = tempfile.mkdtemp(prefix="srun-bench-")
+    try:
+        return measure_(*arguments_, folder)
+    finally:
+        servers.end_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_listeners(listeners, options):
+    def ours(folder):
+        env = {"LISTENERS": str(listeners), "LISTENERS_FOLDER": folder}
+        program = os.path.join(options.build, "tests", "bench", "listening")
+        return replaced([program], env, options, folder)
+
+    told = {"listeners": listeners}
+    try:
+        room_for(listeners)
+        times, counts = in_a_folder(ours)
+        told |= {"took_over_ms": times_of(times),
+                 "descriptors": {"first": counts[0], "last": counts[1]}}
+        why = servers.Nginx.missing(options)
+        if why:
+            told["skipped"] = why
+        else:
+            told["nginx_ms"] = times_of(in_a_folder(replaced_nginx, listeners, options))
+    except Failed as error:
+        told["failure"] = str(error)
+    return told
 
 
 # Telling
@@ -320,6 +400,23 @@ def run_idle(options):
               f"{times['max']:.2f} ms")
 
 
+def run_listeners(options):
+    rows = [with_listeners(listeners, options) for listeners in options.listeners]
+    if options.json:
+        print(json.dumps({"bench": "upgrade", "upgrades": options.upgrades, "listeners": rows}))
+        return any("failure" in row for row in rows)
+    print(f"{'listeners':>9} {'took over, ms: p50':>20} {'p99':>7} {'descriptors':>12} {'nginx, ms: p50':>16}")
+    for row in rows:
+        if "took_over_ms" in row:
+            times, counts = row["took_over_ms"], row["descriptors"]
+            nginx = f"{row['nginx_ms']['p50']:16.2f}" if "nginx_ms" in row else row.get("skipped", "")
+            print(f"{row['listeners']:9} {times['p50']:20.2f} {times['p99']:7.2f} "
+                  f"{counts['first']:5}, {counts['last']:5} {nginx}")
+        if "failure" in row:
+            print(f"{row['listeners']:9} FAILED: {row['failure']}")
+    return any("failure" in row for row in rows)
+
+
 def run_loads(options):
     results = []
     if not options.json:
@@ -347,6 +444,8 @@ def main():
         if options.idle:
             run_idle(options)
             return 0
+        if options.listeners:
+            return 1 if run_listeners(options) else 0
         return 1 if run_loads(options) else 0
     except (Failed, OSError) as error:
         complain(error)

@@ -129,9 +129,17 @@ double pieces_measure(const struct pieces *pieces, unsigned threads)
     return count > 0 ? all[count / 2] : INFINITY;
 }
 
+unsigned pieces_rounds(unsigned rounds)
+{
+    const char *given = getenv("PIECES_ROUNDS");
+    unsigned long wanted = given != NULL ? strtoul(given, NULL, 10) : 0;
+    return wanted > 0 ? (unsigned)wanted : rounds;
+}
+
 double pieces_best(const struct pieces *pieces, unsigned threads, unsigned rounds)
 {
     double best = INFINITY;
+    rounds = pieces_rounds(rounds);
     for (unsigned i = 0; i < rounds; i++)
         best = fmin(best, pieces_measure(pieces, threads));
     return best;

@@ -27,6 +27,9 @@ struct pieces {
  * of trying no piece was worth anything. */
 double pieces_measure(const struct pieces *pieces, unsigned threads);
 
+/* So many, or what PIECES_ROUNDS in the environment says: 1 for a quick look. */
+unsigned pieces_rounds(unsigned rounds);
+
 /* The best of so many measurements: what it costs when nobody else wants the processor. */
 double pieces_best(const struct pieces *pieces, unsigned threads, unsigned rounds);
 

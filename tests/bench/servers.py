@@ -208,6 +208,7 @@ class Nginx(Server):
 
     name = "nginx"
     workers = 2
+    more = 0  # listeners, on unix sockets that nobody uses
 
     @classmethod
     def missing(cls, options):
@@ -222,6 +223,7 @@ class Nginx(Server):
         user = "user root root;" if os.geteuid() == 0 else ""
         paths = "".join(f"{kind}_temp_path {self.folder}/{kind};"
                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        more = "".join(f"listen unix:{self.folder}/listener-{number};" for number in range(self.more))
         # A daemon: nginx ignores USR2 while its first parent lives.
         config = self._write("nginx.conf", f"""
             {user} worker_processes {self.workers}; daemon on; pid {self.folder}/pid;
@@ -230,7 +232,7 @@ class Nginx(Server):
             http {{
                 access_log off; keepalive_requests 1000000000; {paths}
                 server {{
-                    listen {self.address} backlog=4096;
+                    listen {self.address} backlog=4096; {more}
                     location / {{
                         default_type application/json; add_header X-Pid $pid;
                         return 200 "{BODY}";

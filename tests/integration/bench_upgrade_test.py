@@ -66,8 +66,29 @@ def measures_upgrades_without_load(folder):
 
 
 @suite.test
+def measures_upgrades_by_the_number_of_listeners(folder):
+    rows = bench(folder, "--listeners=1,50")["listeners"]
+    equal([row["listeners"] for row in rows], [1, 50], "rows")
+    for row in rows:
+        equal(row["took_over_ms"]["count"], 2, "upgrades")
+        check(0 < row["took_over_ms"]["p50"] <= row["took_over_ms"]["max"], row)
+        check(("nginx_ms" in row) != ("skipped" in row), row)
+    few, many = (row["descriptors"] for row in rows)
+    equal(many["last"] - few["last"], 49, "descriptors for 49 listeners more")
+    check(abs(many["last"] - many["first"]) < 10, many)
+
+
+@suite.test
+def tells_when_there_is_no_room_for_the_listeners(folder):
+    code, out, _ = run([BENCH, "--json", *SMALL, "--listeners=1,2000000000"], folder, limit=3 * LIMIT)
+    equal(code, 1, "exit code")
+    rows = json.loads(out)["listeners"]
+    check("took_over_ms" in rows[0] and "RLIMIT_NOFILE" in rows[1]["failure"], rows)
+
+
+@suite.test
 def refuses_names_it_does_not_know(folder):
-    for options in (["--servers=apache"], ["--loads=some"], ["--upgrades=0"], ["--gap=-1"]):
+    for options in (["--servers=apache"], ["--loads=some"], ["--upgrades=0"], ["--gap=-1"], ["--listeners=0"]):
         code, _, log = run([BENCH, *options], folder)
         equal(code, 2, f"exit code of {options}")
         check("bench_upgrade: error" in log, log)

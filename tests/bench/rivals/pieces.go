@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/ioutil"
 	"math"
+	"os"
 	"runtime"
 	"sort"
 	"strconv"
@@ -22,7 +23,6 @@ const (
 	counted       = 100
 	blocks        = 16
 	threadCPUTime = 3 // CLOCK_THREAD_CPUTIME_ID
-	rounds        = 3
 )
 
 var threadCounts = []int{1, 2, 4}
@@ -138,11 +138,19 @@ func (t *told) number(name string, value float64) {
 	}
 }
 
+// rounds is 3, or what PIECES_ROUNDS says.
+func rounds() int {
+	if given, err := strconv.Atoi(os.Getenv("PIECES_ROUNDS")); err == nil && given > 0 {
+		return given
+	}
+	return 3
+}
+
 // measure tells NAME_THREADS_ns.
 func (t *told) measure(name string, w work) {
 	for _, threads := range threadCounts {
 		best := math.Inf(1)
-		for i := 0; i < rounds; i++ {
+		for i := 0; i < rounds(); i++ {
 			best = math.Min(best, w.once(threads))
 		}
 		t.number(fmt.Sprintf("%s_%d_ns", name, threads), best)
