@@ -49,10 +49,11 @@ def line(x1, y1, x2, y2, kind):
 
 def picture(height, title, description, machine, parts):
     """The whole file."""
+    size = f'width="{WIDTH}" height="{height}"'
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title>", f"<desc>{escape(description)}</desc>", f"<style>{STYLE}</style>",
-        f'<rect class="back" width="{WIDTH}" height="{height}"/>', text(20, 28, title, "title"), *parts,
+        f'<rect class="back" fill="#ffffff" {size}/>', text(20, 28, title, "title"), *parts,
         text(20, height - 12, machine, "small"), "</svg>", ""])
 
 
