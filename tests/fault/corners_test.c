@@ -6,6 +6,7 @@
 #include "scenario.h"
 
 #include "admin/place.h"
+#include "admin/token.h"
 #include "base/proc.h"
 #include "crash.h"
 #include "health/mailbox.h"
@@ -28,6 +29,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -190,6 +192,36 @@ START_TEST(finds_a_place_for_the_unix_socket_or_says_why_not)
         scenario_each("place", FAULT_SYSTEM, find_place, NULL);
         (void)unsetenv("XDG_RUNTIME_DIR");
         scenario_each("place in /tmp", FAULT_SYSTEM, find_place, NULL);
+    }
+END_TEST
+
+/* A credential of systemd, which its group may read. */
+static void read_credential(void *path)
+{
+    struct token token;
+    char text[TOKEN_TEXT_MAX] = "";
+    srun_err err = {0};
+    ck_assert_int_eq(token_init(&token, path, &err), 0);
+    scenario_arm();
+    bool got = token_get(&token, text, &err);
+    unsigned failed = scenario_disarm();
+    SCENARIO_ASSERT(got || failed > 0, "%s", err.text);
+    SCENARIO_ASSERT(!got || strcmp(text, "correct-horse-battery-staple") == 0, "%s", text);
+    token_destroy(&token);
+}
+
+START_TEST(reads_a_credential_or_has_no_token)
+    {
+        char folder[256], path[300];
+        (void)snprintf(folder, sizeof folder, "%s/credentials", harness_folder());
+        (void)snprintf(path, sizeof path, "%s/token", folder);
+        ck_assert_int_eq(mkdir(folder, 0700), 0);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        ck_assert_int_eq(write(fd, "correct-horse-battery-staple\n", 29), 29);
+        ck_assert_int_eq(fchmod(fd, 0440), 0);
+        (void)close(fd);
+        (void)setenv("CREDENTIALS_DIRECTORY", folder, 1);
+        scenario_each("credential", FAULT_SYSTEM, read_credential, path);
     }
 END_TEST
 
@@ -401,7 +433,7 @@ END_TEST
 int main(void)
 {
     return HARNESS(
-        "fault.corners", reads_the_environment_or_says_why_not,
+        "fault.corners", reads_a_credential_or_has_no_token, reads_the_environment_or_says_why_not,
         remembers_what_to_load_later_or_says_why_not, takes_what_the_manager_gives_or_counts_it,
         replaces_what_a_dead_process_left_or_says_why_not,
         finds_a_place_for_the_unix_socket_or_says_why_not, removes_no_pid_file_that_it_cannot_read,

@@ -108,8 +108,9 @@ class World:
         self.points = sum(read_record(subject, self.static, self.seen) for subject in subjects)
         self.excuses = read_excuses()
         failed = {site for site, (_, times) in self.seen.items() if times}
-        print(f"fault: {self.points} points in {len(self.static.sites & failed)} call sites, "
-              f"of {len(self.static.sites)} that the library has")
+        known = self.static.sites
+        print(f"summary: fault, all suites: {self.points} points in {len(known & failed)} call sites, "
+              f"of {len(known)} that the library has")
         if os.environ.get("FAULT_TELL"):
             print(f"fault: not found in the library: {listed(failed - self.static.sites)}")
 

@@ -203,7 +203,7 @@ def a_server(folder):
             check(server.upgrade() is None, "an upgrade without a failure")
             server.is_clean()
         else:
-            print(f"upgrade_syscalls: skipped, no point tried: {why}")
+            print(f"summary: upgrade_syscalls: skipped, no point tried: {why}")
         yield server if why is None else None
         family.end(server.pid)
 
@@ -227,8 +227,8 @@ def upgrade_works_or_is_refused_whatever_system_call_fails(folder):
             if os.environ.get("SRUN_TEST_TELL") == "1":
                 print(f"    {call} {n} {FAULTS[call]}: {'' if was_made else 'not made, '}"
                       f"{why or 'worked'} ({time.monotonic() - began:.1f} s)", flush=True)
-        print(f"upgrade_syscalls: {len(chosen)} of {len(points)} points tried, {made} calls failed, "
-              f"{refused} upgrades refused, {len(chosen) - refused} worked; not tried, since the "
+        print(f"summary: upgrade_syscalls: {len(chosen)} of {len(points)} points tried, "
+              f"{made} calls failed, {refused} upgrades refused, {len(chosen) - refused} worked; not tried, since the "
               f"server's own code makes them too: {', '.join(spared)}")
         check(made, "no call failed")
 
