@@ -114,8 +114,9 @@ static void tell(bool all)
         failed += table->sites[i].failed > 0;
         spared += table->sites[i].failed == 0 && table->sites[i].reached > 0;
     }
-    printf("summary: %s: %u points in %u places; %u more were passed, and failed in none\n",
-           program_invocation_short_name, table->points, failed, spared);
+    if (table->points > 0)
+        printf("summary: %s: %u points in %u places; %u more were passed, and failed in none\n",
+               program_invocation_short_name, table->points, failed, spared);
     const char *path = getenv("FAULT_RECORD");
     if (path != NULL && all)
         write_down(path);
