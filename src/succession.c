@@ -380,7 +380,8 @@ static int join_family(srun_runner *runner, srun_err *err)
 {
     struct succession *succession = of(runner);
     struct inherit inherit = {.program = runner->config.value.name,
-                              .version = runner->config.value.version};
+                              .version = runner->config.value.version,
+                              .unfit = &succession->unknown}; /* or it would be the last one */
     int rc = inherit_begin(&inherit, &succession->sockets, err);
     if (rc <= 0)
         return rc;

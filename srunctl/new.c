@@ -144,9 +144,12 @@ static int check_folder(const char *path)
         return fail(NO, "%s: %s", path, strerror(errno));
     const struct dirent *entry;
     bool empty = true;
-    while ((entry = readdir(folder)) != NULL)
+    while ((errno = 0, entry = readdir(folder)) != NULL)
         empty = empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+    int error = errno;
     (void)closedir(folder);
+    if (error != 0)
+        return fail(NO, "%s: %s", path, strerror(error));
     return empty ? YES : fail(NO, "%s: is there already, and not empty", path);
 }
 

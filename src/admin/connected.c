@@ -6,6 +6,7 @@
 #include "admin/connected.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,13 +52,14 @@ static bool read_sockets(int pid, struct inodes *out)
         return false;
     bool good = true;
     const struct dirent *entry;
-    while (good && (entry = readdir(folder)) != NULL) {
+    while (good && (errno = 0, entry = readdir(folder)) != NULL) {
         uint64_t inode;
         ssize_t size = readlinkat(dirfd(folder), entry->d_name, link, sizeof link - 1);
         link[size > 0 ? size : 0] = '\0';
         if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
             good = add(out, inode);
     }
+    good = good && errno == 0;
     (void)closedir(folder);
     if (out->count > 0)
         qsort(out->list, out->count, sizeof out->list[0], compare);

@@ -37,12 +37,14 @@ static int read_numbers(const char *folder, struct proc_list *out)
         return -errno;
     const struct dirent *entry;
     int rc = 0;
-    while (rc == 0 && (entry = readdir(stream)) != NULL) {
+    while (rc == 0 && (errno = 0, entry = readdir(stream)) != NULL) {
         char *end;
         long number = strtol(entry->d_name, &end, 10);
         if (end != entry->d_name && *end == '\0' && number != dirfd(stream))
             rc = append(out, (int)number);
     }
+    if (rc == 0)
+        rc = -errno; /* of readdir, or of nothing */
     (void)closedir(stream);
     if (rc < 0)
         proc_list_free(out);

@@ -138,8 +138,8 @@ int inherit_begin(struct inherit *inherit, struct sockets *sockets, srun_err *er
     memcpy(inherit->trace_id, claim.trace_id, sizeof inherit->trace_id);
     memcpy(inherit->span_id, claim.span_id, sizeof inherit->span_id);
     (void)fcntl(claim.fd, F_SETFD, FD_CLOEXEC);
-    srun_err failed = {0};
-    int rc = converse(inherit, sockets, &failed);
+    srun_err failed = *inherit->unfit;
+    int rc = failed.code < 0 ? failed.code : converse(inherit, sockets, &failed);
     if (rc == 0)
         return 1;
     say_why(inherit->channel, &failed);

@@ -13,7 +13,9 @@
 #include <srun/error.h>
 
 struct inherit {
-    const char *program, *version; /* who we are; the rest is filled in */
+    const char *program, *version; /* who we are */
+    const srun_err *unfit;         /* code < 0: why this process must not take over */
+    /* What is filled in. */
     int channel, parent_pidfd, parent_pid;
     unsigned generation;
     unsigned descriptors; /* taken over */

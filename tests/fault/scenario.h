@@ -19,6 +19,11 @@ void scenario_each(const char *name, unsigned kinds, void (*once)(void *arg), vo
 /* As above, but from the failing call on all fail. */
 void scenario_each_lasting(const char *name, unsigned kinds, void (*once)(void *arg), void *arg);
 
+/* For what ends the process that it fails in, so that nobody can tell whether it did: the first
+ * `most` points. */
+void scenario_each_until(const char *name, unsigned kinds, unsigned most, void (*once)(void *arg),
+                         void *arg);
+
 /* From now on only every n-th point: for scenarios that take their time. */
 void scenario_stride(unsigned n);
 
@@ -30,8 +35,15 @@ unsigned scenario_disarm(void);
 /* The errno of the failed call. */
 int scenario_errno(void);
 
+/* Whether that is the errno of the failed call, or of the second one. */
+bool scenario_is_told(int error);
+
 /* For calls that failed in another process. */
 void scenario_failed_elsewhere(const char *name);
+
+/* Runs body(arg), which arms and disarms, in a process of its own: for what a process does once
+ * only, or does to itself. It must end by itself, with all memory given back. */
+void scenario_in_child(void (*body)(void *arg), void *arg);
 
 /* "call 7, eventfd": for what an assertion says. */
 const char *scenario_point(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wrap.h"
 
+#include "sites.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +35,10 @@ static _Atomic unsigned armed;
 static _Atomic long countdown;
 static _Atomic bool keeps_failing;
 static _Atomic unsigned failed;
-static const char *_Atomic first_name = "none";
-static _Atomic int first_errno;
+static const char *_Atomic first_name = "none", *_Atomic second_name = NULL;
+static _Atomic int first_errno, second_errno;
+static _Atomic unsigned armed_point;
+static _Atomic(uintptr_t) second_at; /* a site: fails once, after the k-th, or if there is none */
 static _Atomic long blocks;
 static _Atomic int output_fd = -1;
 
@@ -45,7 +49,15 @@ void fault_arm(unsigned kinds, unsigned k, bool lasting)
     atomic_store(&failed, 0);
     atomic_store(&first_name, "none");
     atomic_store(&first_errno, 0);
+    atomic_store(&second_name, NULL);
+    atomic_store(&second_errno, 0);
+    atomic_store(&armed_point, k);
     atomic_store(&armed, kinds);
+}
+
+void fault_arm_second(uintptr_t at)
+{
+    atomic_store(&second_at, at);
 }
 
 unsigned fault_disarm(void)
@@ -64,6 +76,16 @@ int fault_errno(void)
     return atomic_load(&first_errno);
 }
 
+const char *fault_second_name(void)
+{
+    return atomic_load(&second_name);
+}
+
+int fault_second_errno(void)
+{
+    return atomic_load(&second_errno);
+}
+
 long fault_blocks(void)
 {
     return atomic_load(&blocks);
@@ -74,17 +96,31 @@ void fault_output_fd(int fd)
     atomic_store(&output_fd, fd);
 }
 
+/* Behind the call in the library: only a wrapper itself may say so. */
+#define CALLER ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
+#define fails(name, kind, error) fails_at(CALLER, name, kind, error)
+
 /* Counts a call, and says whether it is the one to fail; then errno is set. */
-static bool fails(const char *name, unsigned kind, int error)
+static bool fails_at(uintptr_t at, const char *name, unsigned kind, int error)
 {
     if ((atomic_load(&armed) & kind) == 0)
         return false;
     long left = atomic_fetch_sub(&countdown, 1);
-    if (left != 1 && !(left < 1 && atomic_load(&keeps_failing)))
+    bool second = at == atomic_load(&second_at) && left < 1;
+    if (left != 1 && !(left < 1 && atomic_load(&keeps_failing)) && !second) {
+        sites_reached(at, name, atomic_load(&armed_point));
         return false;
+    }
+    sites_failed(at, name);
+    if (second)
+        atomic_store(&second_at, 0);
     if (atomic_fetch_add(&failed, 1) == 0) {
+        sites_tried();
         atomic_store(&first_name, name);
         atomic_store(&first_errno, error);
+    } else if (second) {
+        atomic_store(&second_name, name);
+        atomic_store(&second_errno, error);
     }
     errno = error;
     return true;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     FAULT_MEMORY = 1 << 0,     /* no memory, in the library or in what it asks for some */
@@ -22,12 +23,20 @@ enum {
 /* The k-th call from now on fails, and with `lasting` all after it; 0: none, but they count. */
 void fault_arm(unsigned kinds, unsigned k, bool lasting);
 
+/* Besides, the next call from this site fails that is made after the k-th, with k = 0 the next at
+ * all; 0: none. */
+void fault_arm_second(uintptr_t at);
+
 /* How many calls have been made to fail since it was armed. */
 unsigned fault_disarm(void);
 
 /* The first call that was made to fail, "none" without one; and its errno, or 0. */
 const char *fault_name(void);
 int fault_errno(void);
+
+/* The same of the second; NULL and 0 without one. */
+const char *fault_second_name(void);
+int fault_second_errno(void);
 
 /* Blocks of memory that the library has taken and not given back. */
 long fault_blocks(void);

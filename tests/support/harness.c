@@ -40,6 +40,7 @@ static int64_t test_limit_ms = DEFAULT_LIMIT_MS;
 static char folder[PATH_MAX];
 static pid_t suite_pid;
 static struct leftovers before_test;
+static void (*tell_at_end)(bool all);
 
 /* HARNESS has no argc and argv, which only glibc hands to constructors. NULL: there is no argument.
  */
@@ -65,6 +66,11 @@ int harness_slowness(void)
 void harness_limit_ms(int64_t ms)
 {
     test_limit_ms = ms;
+}
+
+void harness_at_end(void (*tell)(bool all))
+{
+    tell_at_end = tell;
 }
 
 const char *harness_folder(void)
@@ -269,6 +275,8 @@ int harness_run(const char *suite, const TTest *const *tests)
         srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_SILENT);
     int failed = srunner_ntests_failed(runner);
+    if (tell_at_end != NULL)
+        tell_at_end(wanted == NULL);
     report(runner, suite);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

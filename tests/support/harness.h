@@ -26,6 +26,9 @@ int harness_run(const char *suite, const TTest *const *tests);
 /* The limit of each test, instead of 60 s. Call it before HARNESS. */
 void harness_limit_ms(int64_t ms);
 
+/* Called once, before the sum is printed; `all`: no test was left out. */
+void harness_at_end(void (*tell)(bool all));
+
 /* How much slower this build is than a plain one: 1, or 5 under a sanitizer. Limits in tests of
  * real time are multiplied by it; harness_run, harness_wait and harness_limit_ms do so already. */
 int harness_slowness(void);
