@@ -7,6 +7,7 @@
 
 #include "admin/place.h"
 #include "admin/token.h"
+#include "base/fd.h"
 #include "base/proc.h"
 #include "crash.h"
 #include "health/mailbox.h"
@@ -20,6 +21,7 @@
 #include "upgrade/binary.h"
 #include "upgrade/bind.h"
 #include "upgrade/pidfile.h"
+#include "upgrade/standin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,6 +106,37 @@ static void ignore(void *arg, int fd, const char *name, unsigned index)
 {
     (void)arg, (void)fd, (void)name, (void)index;
 }
+
+/* It does not begin, because it is to stop: only what comes before that can fail. */
+static void stand_in(void *arg)
+{
+    struct standin_request request = {.manager = {.sun_family = AF_UNIX},
+                                      .size = sizeof request.manager};
+    srun_err err = {0};
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)arg;
+    (void)snprintf(request.manager.sun_path, sizeof request.manager.sun_path, "%s/notify",
+                   harness_folder());
+    (void)unlink(request.manager.sun_path);
+    SCENARIO_ASSERT(bind(manager, (struct sockaddr *)&request.manager, request.size) == 0, "%d",
+                    errno);
+    request.stop = fd_event_new();
+    fd_event_raise(request.stop);
+    scenario_arm();
+    int rc = standin_renew(&request, &err);
+    (void)scenario_disarm();
+    SCENARIO_ASSERT(rc < 0, "%d", rc);
+    if (rc != -ECANCELED)
+        scenario_assert_error(rc, &err);
+    (void)close(request.stop);
+    (void)close(manager);
+}
+
+START_TEST(is_looked_at_anew_or_says_why_not)
+    {
+        scenario_each("standin", FAULT_SYSTEM, stand_in, NULL);
+    }
+END_TEST
 
 /* Descriptor 3 is what the manager gives first. */
 static void take_activated(void *arg)
@@ -434,7 +467,8 @@ int main(void)
 {
     return HARNESS(
         "fault.corners", reads_a_credential_or_has_no_token, reads_the_environment_or_says_why_not,
-        remembers_what_to_load_later_or_says_why_not, takes_what_the_manager_gives_or_counts_it,
+        remembers_what_to_load_later_or_says_why_not, is_looked_at_anew_or_says_why_not,
+        takes_what_the_manager_gives_or_counts_it,
         replaces_what_a_dead_process_left_or_says_why_not,
         finds_a_place_for_the_unix_socket_or_says_why_not, removes_no_pid_file_that_it_cannot_read,
         finds_the_program_or_says_why_not, learns_an_empty_environment_or_says_why_not,
