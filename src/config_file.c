@@ -71,7 +71,7 @@ static const char *place(const struct reader *reader, char out[KNOB_TEXT_MAX])
 /* The name that the knob answers to at this depth; NULL: none, or the one before said it. */
 static const char *name_at(const struct reader *reader, const struct knob *knobs, size_t i)
 {
-    if (reader->depth == AT_GROUP)
+    if (reader->depth == AT_GROUP && reader->group != NULL)
         return strcmp(knobs[i].group, reader->group) == 0 ? knobs[i].key : NULL;
     return i > 0 && strcmp(knobs[i].group, knobs[i - 1].group) == 0 ? NULL : knobs[i].group;
 }
