@@ -135,6 +135,7 @@ static void stand_in(void *arg)
 START_TEST(is_looked_at_anew_or_says_why_not)
     {
         scenario_each("standin", FAULT_SYSTEM, stand_in, NULL);
+        scenario_each("standin, interrupted", FAULT_INTERRUPT, stand_in, NULL);
     }
 END_TEST
 
