@@ -64,6 +64,10 @@ static long count_steps(const char *token)
 
 START_TEST(a_wrong_token_is_as_long_in_the_finding_wherever_it_is_wrong)
     {
+#ifdef __SANITIZE_THREAD__
+        printf("    skipped: what the sanitizer adds takes as long as it likes\n");
+        return;
+#endif
         static const char *const wrong[] = {
             "x123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdex",
             "0123456789abcdefx123456789abcdef", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
