@@ -248,7 +248,8 @@ struct pool *pool_free(struct pool *pool, int64_t limit_ns)
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->work);
-    while (pool->workers > 0 && thread_cond_wait_until(&pool->left, &pool->lock, until))
+    while (pool->workers + pool->lost > 0 && /* one that was lost may be on its way home */
+           thread_cond_wait_until(&pool->left, &pool->lock, until))
         ;
     bury_locked(pool);
     bool empty = pool->workers == 0 && pool->lost == 0;

@@ -51,8 +51,8 @@ bool pool_lose(struct pool *pool, struct pool_job *job);
 /* Waits up to limit_ns until every thread whose job was lost has come home and left; have they? */
 bool pool_await_lost(struct pool *pool, int64_t limit_ns);
 
-/* Lets idle threads go at once and waits up to limit_ns for the busy ones. NULL when all have
- * ended and the pool is freed; else the pool, which is left as it is. */
+/* Lets idle threads go at once and waits up to limit_ns for the busy ones, lost or not. NULL when
+ * all have ended and the pool is freed; else the pool, which is left as it is. */
 struct pool *pool_free(struct pool *pool, int64_t limit_ns);
 
 #endif
