@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "image.h"
 
+#include "base/read.h"
+
 #include <elf.h>
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,22 +12,6 @@
 
 #define IMAGE_MAX ((uint64_t)4 << 30)
 #define ALIGNED(size) (((size) + 15) & ~UINT64_C(15))
-
-static bool read_at(int fd, void *out, uint64_t size, uint64_t offset)
-{
-    char *at = out;
-    while (size > 0) {
-        ssize_t got = pread(fd, at, size, (off_t)offset);
-        if (got == 0 || (got < 0 && errno != EINTR))
-            return false;
-        if (got < 0)
-            continue;
-        at += got;
-        offset += (uint64_t)got;
-        size -= (uint64_t)got;
-    }
-    return true;
-}
 
 /* From the file to the same place in the image. */
 static bool copy(int fd, const struct image *image, uint64_t offset, uint64_t size)

@@ -4,10 +4,10 @@
 #include "base/auto.h"
 #include "base/pages.h"
 #include "base/peek.h"
+#include "base/read.h"
 #include "base/sort.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
@@ -19,22 +19,6 @@
 
 #define TABLE_MAX ((uint64_t)256 << 20)
 #define NOTES_MAX 65536
-
-static bool read_at(int fd, void *out, uint64_t size, uint64_t offset)
-{
-    char *at = out;
-    while (size > 0) {
-        ssize_t got = pread(fd, at, size, (off_t)offset);
-        if (got <= 0 && !(got < 0 && errno == EINTR))
-            return false;
-        if (got < 0)
-            continue;
-        at += got;
-        offset += (uint64_t)got;
-        size -= (uint64_t)got;
-    }
-    return true;
-}
 
 /* Owned; NULL: it is empty, too large, or not there. With a NUL behind it. */
 static void *read_part(int fd, uint64_t offset, uint64_t size)
