@@ -13,10 +13,10 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/libc.h"
+#include "base/proc.h"
 #include "base/symbol.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -113,24 +113,12 @@ void stack_format(void *const *frames, int count, char *out, size_t size)
     }
 }
 
-/* Reads one small file under /proc/self/task/<tid>/; "" when it cannot. */
-static void read_task_file(int tid, const char *name, char *out, size_t size)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
-    if (fd >= 0)
-        (void)close(fd);
-    out[length > 0 ? length : 0] = '\0';
-}
-
 /* What the kernel says of a thread; when it says nothing: awake, and blocks nothing. */
 static void look_at(int tid, bool *blocks, bool *sleeps)
 {
     static const char state[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
     char status[4096];
-    read_task_file(tid, "status", status, sizeof status);
+    proc_thread_file(tid, "status", status, sizeof status);
     const char *at = strstr(status, state);
     *sleeps = at != NULL && at[sizeof state - 1] == 'S';
     at = strstr(status, blocked);
@@ -140,8 +128,8 @@ static void look_at(int tid, bool *blocks, bool *sleeps)
 static void describe_from_outside(int tid, const char *why, char *out, size_t size)
 {
     char call[128], channel[64];
-    read_task_file(tid, "syscall", call, sizeof call);
-    read_task_file(tid, "wchan", channel, sizeof channel);
+    proc_thread_file(tid, "syscall", call, sizeof call);
+    proc_thread_file(tid, "wchan", channel, sizeof channel);
     call[strcspn(call, "\n")] = '\0';
     (void)snprintf(out, size, "no answer%s; syscall %s, waits in %s", why,
                    call[0] != '\0' ? call : "unknown", channel[0] != '\0' ? channel : "unknown");
