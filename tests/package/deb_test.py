@@ -30,7 +30,7 @@ class Root:
     """A Debian in a folder."""
 
     def __init__(self, name):
-        self.path = os.path.join(TOP, "root", name)
+        self.path = os.path.join(TOP, "unpacked", name)
         self.command = ["chroot", self.path]
         packages = self.inside("packages")
         os.makedirs(packages, exist_ok=True)
