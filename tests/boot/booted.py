@@ -12,11 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from support import LIMIT, Load, ask, check, connect, equal  # noqa: E402
+from endure import eventually  # noqa: E402
+from support import LIMIT, Load, ask, connect, equal  # noqa: E402
 
 VERSION = int(os.environ["SYSTEMD"])
 RELOADS = VERSION >= 253  # systemctl reload waits for the upgrade
@@ -32,17 +32,6 @@ def run(*argv, limit=LIMIT):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=limit, check=False)
     equal(done.returncode, 0, f"{' '.join(argv)}: {done.stdout}{done.stderr}")
     return done.stdout
-
-
-def eventually(condition, what, limit=LIMIT):
-    """Asks until it is so, and returns it. systemd tells nobody but its bus."""
-    deadline, pause = time.monotonic() + limit, threading.Event()
-    while True:
-        value = condition()
-        if value:
-            return value
-        check(time.monotonic() < deadline, f"not within {limit:g} s: {what}")
-        pause.wait(0.02)
 
 
 class Unit:

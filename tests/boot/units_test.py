@@ -9,9 +9,9 @@ import sys
 from http.client import HTTPException
 
 sys.dont_write_bytecode = True
-from booted import (ADDRESS, NAME, RELOADS, Strict, check, equal, eventually, get, put,
+from booted import (ADDRESS, NAME, RELOADS, Strict, equal, eventually, get, put,
                     run, unit)  # noqa: E402
-from support import LIMIT, Suite, ask, connect  # noqa: E402
+from support import LIMIT, Suite, ask, check, connect  # noqa: E402
 
 suite = Suite("units", kind="boot")
 SHORT = "Environment=SRUN_UPGRADE_PROBATION=500ms"
