@@ -6,8 +6,8 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from booted import Unit, check, equal, run, unit  # noqa: E402
-from support import Suite  # noqa: E402
+from booted import Unit, equal, run, unit  # noqa: E402
+from support import Suite, check  # noqa: E402
 
 suite = Suite("journal", kind="boot")
 
