@@ -89,9 +89,9 @@ static inline int patient_stop(void *self, srun_context *ctx, srun_err *err)
 static inline int patient_health(void *self, srun_context *ctx, srun_err *err)
 {
     struct patient *patient = self;
+    bool inited = patient->alone || atomic_load(&patient->inited); /* first: who counts may kick */
     int n = atomic_fetch_add(&patient->checks, 1);
-    if (n != atomic_load(&patient->checks_done) ||
-        (!patient->alone && !atomic_load(&patient->inited)))
+    if (n != atomic_load(&patient->checks_done) || !inited)
         atomic_fetch_add(&patient->mistakes, 1);
     if (n < CHECKS_KEPT)
         patient->checked_at[n] = srun_test_now_ms(patient->stage->test);
