@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True
 import consumer  # noqa: E402
 from consumer import done  # noqa: E402
-from support import SOURCE_DIR, Process, Suite, ask, check, connect, equal, run  # noqa: E402
+from support import LIMIT, SOURCE_DIR, Process, Suite, ask, check, connect, equal, run  # noqa: E402
 
 suite = Suite("deb", "package")
 TOP = os.environ["SRUN_DEB_DIR"]
@@ -152,6 +153,26 @@ def srunctl_speaks_with_the_hello_of_the_documentation(folder):
         check("srun_ready 1" in develop.do("srunctl", "-n", "hello", "metrics"), "no metrics")
     code, _, log = run([*develop.command, "srunctl", "-n", "hello", "status"], "/")
     check(code != 0, f"srunctl does not see that it ended: {log}")
+
+
+@suite.test
+def a_new_program_builds_tests_itself_and_is_upgraded(folder):
+    del folder
+    develop.do("srunctl", "new", "tea-pot", "--dir=/tmp/pot")
+    for step in (["cmake", "-S", "/tmp/pot", "-B", "/tmp/pot/build"], ["cmake", "--build", "/tmp/pot/build"],
+                 ["ctest", "--test-dir", "/tmp/pot/build", "--output-on-failure"]):
+        develop.do(*step)
+    with Process([*develop.command, "/tmp/pot/build/tea-pot", "--listen=tcp://127.0.0.1:0"], "/",
+                 {"SRUN_ADMIN": "true", "SRUN_ADMIN_ADDRESS": "none"}) as pot:
+        port = int(pot.wait_for(r"msg=listening .*address=tcp://127\.0\.0\.1:(\d+)").group(1))
+        pot.wait_for("msg=started ")
+        for generation in 1, 2:
+            with socket.create_connection(("127.0.0.1", port), LIMIT) as client:
+                client.sendall(b"hello\n")
+                equal(client.makefile().read(), f"tea-pot, generation {generation}: hello\n")
+            develop.do("srunctl", "-n", "tea-pot", *(["upgrade", "--wait"] if generation == 1 else ["stop", "--wait"]))
+        equal(pot.wait(), 0, "exit code")
+        pot.finish()
 
 
 @suite.test
