@@ -6,7 +6,7 @@
  *
  *     build/dev/examples/echo --echo.address=127.0.0.1:7007
  */
-#include "peers.h"
+#include "parts/peers.h"
 
 #include <errno.h>
 #include <srun/srun.h>

@@ -5,10 +5,10 @@
 #ifndef APP_H
 #define APP_H
 
-#include "request.h"
-#include "server.h"
-#include "store.h"
-#include "upstream.h"
+#include "parts/store.h"
+#include "parts/upstream.h"
+#include "parts/web/request.h"
+#include "parts/web/server.h"
 
 struct app {
     struct store store;

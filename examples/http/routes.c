@@ -3,7 +3,7 @@
  * A table of paths and one function for each.
  */
 #include "app.h"
-#include "request.h"
+#include "parts/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
