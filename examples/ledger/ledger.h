@@ -6,7 +6,7 @@
 #ifndef LEDGER_H
 #define LEDGER_H
 
-#include "../postgres/postgres.h"
+#include "parts/postgres/postgres.h"
 
 struct ledger {
     struct postgres *postgres;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wallet.h"
-#include "../http/request.h"
+
+#include "parts/web/request.h"
 
 #include <errno.h>
 #include <stdlib.h>

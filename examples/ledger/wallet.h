@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The service wallet: HTTP for the ledger. How it listens, drains and is upgraded is the server of
- * the http example; here are its routes.
+ * The service wallet: HTTP for the ledger. How it listens, drains and is upgraded is the part web;
+ * here are its routes.
  *
  *   GET /accounts/ID                              a balance
  *   PUT /transfers/ID?from=A&to=B&cents=N         a transfer; again: the same one
@@ -9,8 +9,9 @@
 #ifndef WALLET_H
 #define WALLET_H
 
-#include "../http/server.h"
 #include "ledger.h"
+
+#include "parts/web/server.h"
 
 /* Adds the service and its flags. */
 int wallet_add(srun_runner *runner, struct server *wallet, struct ledger *ledger, srun_err *err);

@@ -157,10 +157,16 @@ static void destroy(void *self)
     pthread_mutex_destroy(&store->lock);
 }
 
-const struct srun_service_ops store_ops = {
-    .size = sizeof store_ops,
-    .init = init,
-    .stop = stop,
-    .destroy = destroy,
-    .health = health,
-};
+int store_add(srun_runner *runner, struct store *store, srun_err *err)
+{
+    static const struct srun_service_ops ops = {
+        .size = sizeof ops,
+        .init = init,
+        .stop = stop,
+        .destroy = destroy,
+        .health = health,
+    };
+    int rc = srun_flag_int(runner, &store->limit, "store.items", 1024,
+                           "how many items the store holds", err);
+    return rc == 0 ? srun_runner_add(runner, "store", &ops, store, NULL, err) : rc;
+}

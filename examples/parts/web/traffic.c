@@ -6,18 +6,11 @@
 #define _GNU_SOURCE /* pthread_cond_clockwait */
 #include "traffic.h"
 
-#include <time.h>
-
-int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "../clock.h"
 
 static void wait_until_locked(struct traffic *traffic, int64_t at_ms)
 {
-    struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+    struct timespec at = timespec_of_ms(at_ms);
     pthread_cond_clockwait(&traffic->changed, &traffic->lock, CLOCK_MONOTONIC, &at);
 }
 

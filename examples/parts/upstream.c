@@ -44,8 +44,9 @@ static int parse(struct upstream *upstream, CURLU *parts, const char *url)
     return good;
 }
 
-int upstream_set(struct upstream *upstream, const char *url, srun_err *err)
+int upstream_set(void *user, const char *url, srun_err *err)
 {
+    struct upstream *upstream = user;
     CURLU *parts = strlen(url) < UPSTREAM_URL_MAX ? curl_url() : NULL;
     int good = parts != NULL && parse(upstream, parts, url);
     curl_url_cleanup(parts);

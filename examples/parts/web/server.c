@@ -7,6 +7,8 @@
 #include "server.h"
 #include "request.h"
 
+#include "../clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -50,6 +50,4 @@ void traffic_cut(struct traffic *traffic);
 /* Takes ms milliseconds; false when cut short. */
 bool traffic_pause_ms(struct traffic *traffic, int64_t ms);
 
-int64_t monotonic_ms(void);
-
 #endif

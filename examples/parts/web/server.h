@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The HTTP service: it listens in init, accepts in run, and drains at the end of run. SIGHUP
- * upgrades it, and no client notices. What it answers is up to the program: the ledger example has
- * other routes for the same server.
+ * upgrades it, and no client notices. What it answers is up to the program: its routes.
  */
 #ifndef SERVER_H
 #define SERVER_H

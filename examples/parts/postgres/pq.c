@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* program_invocation_short_name */
 #include "pq.h"
-#include "../http/traffic.h"
+
+#include "../clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,7 +39,7 @@ int pq_connect(const char *url, int64_t timeout_ms, int64_t deadline_ms, PGconn 
     snprintf(options, sizeof options, "-c statement_timeout=%lld", (long long)timeout_ms);
     PGconn *connection = PQconnectStartParams(
         (const char *const[]){"dbname", "options", "fallback_application_name", NULL},
-        (const char *const[]){url, options, "ledger", NULL}, 1);
+        (const char *const[]){url, options, program_invocation_short_name, NULL}, 1);
     int rc = 0;
     PostgresPollingStatusType step =
         PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;

@@ -66,6 +66,18 @@ const char *request_argument(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+enum MHD_Result request_answer_bytes(struct request *request, void *data, size_t size)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(data);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
+    return request_answer(request, MHD_HTTP_OK, response);
+}
+
 static enum MHD_Result answer_too_large(struct request *request)
 {
     return request_answer_json(request, MHD_HTTP_CONTENT_TOO_LARGE,

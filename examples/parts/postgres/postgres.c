@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* pthread_cond_clockwait */
 #include "postgres.h"
-#include "../http/traffic.h"
+
+#include "../clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,7 +31,7 @@ static void give_back(struct postgres *postgres, PGconn *connection)
 /* A place in the pool: *out is NULL when its connection has yet to be made. */
 static bool take_place(struct postgres *postgres, int64_t deadline_ms, PGconn **out)
 {
-    struct timespec at = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+    struct timespec at = timespec_of_ms(deadline_ms);
     pthread_mutex_lock(&postgres->lock);
     while (postgres->in_use == postgres->connections &&
            pthread_cond_clockwait(&postgres->given_back, &postgres->lock, CLOCK_MONOTONIC, &at) ==

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Another such server, which is asked for what the store does not have. The call is a span of its
- * own in the trace of the request, and carries its context on. Threads: any; it blocks.
+ * Another server, which is asked by HTTP. The call is a span of its own in the current trace, as of
+ * a request that is being answered, and carries its context on. Threads: any; it blocks, for two
+ * seconds at most.
  */
 #ifndef UPSTREAM_H
 #define UPSTREAM_H
@@ -16,8 +17,8 @@ struct upstream {
     int64_t port;
 };
 
-/* http://HOST[:PORT], or https. -EINVAL. */
-int upstream_set(struct upstream *upstream, const char *url, srun_err *err);
+/* http://HOST[:PORT], or https. -EINVAL. For srun_flag_custom; user is the struct upstream. */
+int upstream_set(void *user, const char *url, srun_err *err);
 
 /* GET <url><path>. The status that it answers, with a body that the caller frees; -ETIMEDOUT,
  * -EFBIG (it exceeds max), -ENOMEM, -EPROTO, and what it says is in err. */

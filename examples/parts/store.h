@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A key-value store in memory, bounded in every direction. Threads: any, between init and destroy.
+ * The service store: keys and values in memory, bounded in every direction. It is degraded before
+ * it refuses anything. Threads: any, between init and destroy.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -14,15 +15,15 @@
 
 struct item;
 
-/* Set limit before the service starts; the rest is the store's. */
 struct store {
-    int64_t limit;
+    int64_t limit;        /* a flag */
     pthread_mutex_t lock; /* guards what follows */
     struct item **buckets;
     int64_t count;
 };
 
-extern const struct srun_service_ops store_ops;
+/* Adds the service and its flag. */
+int store_add(srun_runner *runner, struct store *store, srun_err *err);
 
 /* 1 to 64 letters, digits, '.', '_' or '-'. */
 int store_id_is_valid(const char *id);

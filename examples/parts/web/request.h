@@ -35,12 +35,14 @@ struct route {
 };
 
 /* A route ends with one of these; no response hangs up. The text is JSON in one line; in an error,
- * what needs no escaping. Texts of more than 511 bytes are cut. */
+ * what needs no escaping. Texts of more than 511 bytes are cut. The bytes, of malloc, are given
+ * away. */
 enum MHD_Result request_answer(struct request *request, unsigned status,
                                struct MHD_Response *response);
 enum MHD_Result request_answer_json(struct request *request, unsigned status, const char *format,
                                     ...) __attribute__((format(printf, 3, 4)));
 enum MHD_Result request_answer_error(struct request *request, unsigned status, const char *what);
+enum MHD_Result request_answer_bytes(struct request *request, void *data, size_t size);
 
 /* The text given as ?name=, or NULL. */
 const char *request_argument(const struct request *request, const char *name);
