@@ -158,11 +158,12 @@ def srunctl_speaks_with_the_hello_of_the_documentation(folder):
 @suite.test
 def a_new_program_builds_tests_itself_and_is_upgraded(folder):
     del folder
-    develop.do("srunctl", "new", "tea-pot", "--dir=/tmp/pot")
-    for step in (["cmake", "-S", "/tmp/pot", "-B", "/tmp/pot/build"], ["cmake", "--build", "/tmp/pot/build"],
-                 ["ctest", "--test-dir", "/tmp/pot/build", "--output-on-failure"]):
+    source, build = "/tmp/pot", "/tmp/hot"
+    develop.do("srunctl", "new", "tea-pot", "--dir=" + source)
+    for step in (["cmake", "-S", source, "-B", build], ["cmake", "--build", build],
+                 ["ctest", "--test-dir", build, "--output-on-failure"]):
         develop.do(*step)
-    with Process([*develop.command, "/tmp/pot/build/tea-pot", "--listen=tcp://127.0.0.1:0"], "/",
+    with Process([*develop.command, build + "/tea-pot", "--listen=tcp://127.0.0.1:0"], "/",
                  {"SRUN_ADMIN": "true", "SRUN_ADMIN_ADDRESS": "none"}) as pot:
         port = int(pot.wait_for(r"msg=listening .*address=tcp://127\.0\.0\.1:(\d+)").group(1))
         pot.wait_for("msg=started ")
