@@ -157,8 +157,6 @@ class Soak:
         self.code = self.server.stop()
         if self.ledger is not None:
             self.stop_ledger()
-        with open(LOG, "w", encoding="utf-8") as file:
-            file.writelines(line + "\n" for line in self.server.lines)
 
     def stop_ledger(self):
         """The database is there again; every transfer that was said to be booked is, once."""
@@ -167,6 +165,10 @@ class Soak:
         self.sums = self.postgres.query(self.database, "SELECT coalesce(sum(cents), 0) FROM accounts",
                                         "SELECT count(*) FROM transfers")
         self.postgres.__exit__()
+
+    def keep_log(self):
+        with open(LOG, "w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in self.server.lines)
 
     # What must be so
 
@@ -236,8 +238,11 @@ def main():
         soak = Soak(folder, options.span)
         soak.start()
         with soak.server:
-            soak.run()
-            soak.stop()
+            try:
+                soak.run()
+                soak.stop()
+            finally:
+                soak.keep_log()
         sys.exit(1 if soak.summary() else 0)
 
 
