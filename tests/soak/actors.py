@@ -23,6 +23,14 @@ PROFILES = ("profile?seconds=1", "goroutine", "threads?debug=2", "heap", "mutex"
             "trace?seconds=1")
 
 
+def held_port():
+    """A socket whose port nobody else gets while the server that it is for is down."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 class Actor:
     """Does turn() until it is told to end."""
 
@@ -216,8 +224,8 @@ class Collector(Actor):
 
     def __init__(self):
         super().__init__()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self._held = held_port()
+        self.port = self._held.getsockname()[1]
         self.mood = "there"
 
     def _handler(self):
@@ -263,8 +271,8 @@ class Upstream(Actor):
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = "127.0.0.1:%d" % free.getsockname()[1]
+        self._held = held_port()
+        self.address = "127.0.0.1:%d" % self._held.getsockname()[1]
 
     def turn(self):
         with Process([program("http"), "--http.address=" + self.address], self.folder) as server:

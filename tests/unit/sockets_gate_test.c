@@ -86,7 +86,7 @@ static void *take_clients(void *unused)
 static bool all_taken(void *unused)
 {
     (void)unused;
-    return atomic_load(&taken) == ROUNDS;
+    return atomic_load(&taken) >= ROUNDS; /* more: somebody else's, who knew the port before */
 }
 
 /* And others listen and close meanwhile, whose descriptors come into and leave the same table. */
