@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ from admin import AdminServer  # noqa: E402
 from support import BUILD_DIR, SANITIZE, Failure, check, equal, has_program, program  # noqa: E402
 
 LOG = os.path.join(BUILD_DIR, "soak.log")  # of all generations, for who wants to know why
+STACKS = os.path.join(BUILD_DIR, "soak.stacks")
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
 CALM = 0.2  # of the time, at the end
 LONG = 120  # seconds: less of calm is all warming up, and tells nothing
@@ -170,6 +172,14 @@ class Soak:
         with open(LOG, "w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in self.server.lines)
 
+    def keep_stacks(self):
+        """Of all processes that live when it ends early: who hangs?"""
+        with open(STACKS, "w", encoding="utf-8") as file:
+            for pid in self.server.family():
+                subprocess.run(["gdb", "-batch", "-p", str(pid), "-ex", "info inferiors", "-ex", "thread apply all bt"],
+                               check=False, stdout=file, stderr=file, timeout=60)
+        print(f"it ended early: {LOG}, {STACKS}", flush=True)
+
     # What must be so
 
     def the_books_are_in_order(self):
@@ -241,6 +251,9 @@ def main():
             try:
                 soak.run()
                 soak.stop()
+            except Exception:
+                soak.keep_stacks()
+                raise
             finally:
                 soak.keep_log()
         sys.exit(1 if soak.summary() else 0)
