@@ -291,6 +291,7 @@ const size_t fault_call_count = sizeof fault_calls / sizeof fault_calls[0];
 
 /* What srunctl and the plugins take besides, and what is wrapped for them alone. */
 const struct fault_call fault_client_calls[] = {
+    {"_setjmp", TOTAL},
     {"atexit", "has room for the first 32 without asking for memory"},
     {"curl_easy_cleanup", RELEASE},
     {"curl_easy_escape", NULL},
@@ -334,6 +335,7 @@ const struct fault_call fault_client_calls[] = {
     {"dwarf_getsrcfiles", NULL},
     {"dwarf_lineno", PURE},
     {"dwarf_linesrc", PURE},
+    {"dwarf_new_oom_handler", TOTAL},
     {"dwarf_nextcu", NULL},
     {"dwarf_offdie", NULL},
     {"dwarf_ranges", NULL},
@@ -354,6 +356,7 @@ const struct fault_call fault_client_calls[] = {
     {"inflateEnd", RELEASE},
     {"inflateInit_", NULL},
     {"ioctl", NULL},
+    {"longjmp", TOTAL},
     {"mkdirat", NULL},
     {"mkdtemp", NULL},
     {"poptBadOption", TOTAL},

@@ -5,7 +5,6 @@
  */
 #include "scenario.h"
 
-#include "base/buf.h"
 #include "profile/naming.h"
 
 #include <elfutils/libdwelf.h>
@@ -108,6 +107,54 @@ START_TEST(names_of_a_file_beside_it_are_right_or_left_out)
     }
 END_TEST
 
+/* --- within libdw ---------------------------------------------------------------------------- */
+
+/* Of the size of those that libdw cuts what it needs from. Without one it would end the program;
+ * that the same lack leaves it without its hash tables, it does not notice. */
+#define BLOCK 4000
+
+static unsigned blocks, refused; /* how many were asked for; the one that there is not */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+void *__libc_malloc(size_t size);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+    return size >= BLOCK && ++blocks == refused ? NULL : __libc_malloc(size);
+}
+#endif
+
+static void look_up_within(const struct looked *looked, unsigned refuse)
+{
+    struct name names[FRAMES_MAX];
+    blocks = 0;
+    refused = refuse;
+    void *module = srun_symbols_plugin.open(&looked->file);
+    for (size_t i = 0; module != NULL && i < LOOKED_UP; i += 8)
+        (void)srun_symbols_plugin.find(module, looked->outer + i, names, FRAMES_MAX);
+    if (module != NULL)
+        srun_symbols_plugin.close(module);
+    refused = 0;
+}
+
+static void lack_memory_within(const char *path)
+{
+    struct looked looked = open_specimen(path);
+    look_up_within(&looked, 0);
+    unsigned count = blocks;
+    for (unsigned k = 1; k <= count; k++)
+        look_up_within(&looked, k);
+    printf("fault: %s: %u blocks within\n", strrchr(path, '/') + 1, count);
+    (void)close(looked.file.fd);
+}
+
+START_TEST(a_lack_of_memory_in_libdw_does_not_end_the_program)
+    {
+        lack_memory_within(SPECIMEN);
+        lack_memory_within(SPECIMEN ".stripped");
+    }
+END_TEST
+
 START_TEST(interrupts_do_not_matter)
     {
         struct looked looked = open_specimen(SPECIMEN);
@@ -121,5 +168,6 @@ int main(void)
 {
     harness_limit_ms(120000);
     return HARNESS("fault.symbols", names_of_a_program_are_right_or_left_out,
-                   names_of_a_file_beside_it_are_right_or_left_out, interrupts_do_not_matter);
+                   names_of_a_file_beside_it_are_right_or_left_out,
+                   a_lack_of_memory_in_libdw_does_not_end_the_program, interrupts_do_not_matter);
 }
