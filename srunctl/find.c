@@ -47,8 +47,14 @@ static bool is_program(const char *path, bool named)
     return answer == YES ? strstr(reply.body.data, "libsrun") != NULL : named && !is_gone(&reply);
 }
 
+struct places {
+    glob_t found;
+    bool failed; /* out of memory */
+};
+
 /* Adds what is there. */
-__attribute__((format(printf, 2, 3))) static void look_in(glob_t *found, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void look_in(struct places *places, const char *format,
+                                                          ...)
 {
     char pattern[PATTERN_MAX];
     va_list arguments;
@@ -56,22 +62,22 @@ __attribute__((format(printf, 2, 3))) static void look_in(glob_t *found, const c
     int length = vsnprintf(pattern, sizeof pattern, format, arguments);
     va_end(arguments);
     if (length < (int)sizeof pattern)
-        (void)glob(pattern, GLOB_APPEND, NULL, found);
+        places->failed |= glob(pattern, GLOB_APPEND, NULL, &places->found) == GLOB_NOSPACE;
 }
 
-static void look_around(glob_t *found, const char *name)
+static void look_around(struct places *places, const char *name)
 {
     const char *service = getenv("RUNTIME_DIRECTORY");
     const char *session = getenv("XDG_RUNTIME_DIR");
     char own[32];
     (void)snprintf(own, sizeof own, "/run/user/%u", geteuid());
     if (service != NULL && service[0] == '/')
-        look_in(found, "%.*s/admin.sock", (int)strcspn(service, ":"), service);
-    look_in(found, "/run/%s/admin.sock", name);
+        look_in(places, "%.*s/admin.sock", (int)strcspn(service, ":"), service);
+    look_in(places, "/run/%s/admin.sock", name);
     session = session != NULL && session[0] == '/' ? session : own;
-    look_in(found, "%s/%s.sock", session, name);
-    look_in(found, "%s/%s/admin.sock", session, name);
-    look_in(found, "/tmp/%s-%u/admin.sock", name, geteuid());
+    look_in(places, "%s/%s.sock", session, name);
+    look_in(places, "%s/%s/admin.sock", session, name);
+    look_in(places, "/tmp/%s-%u/admin.sock", name, geteuid());
 }
 
 /* As the program makes it: other letters are no part of a file's name, nor of a pattern. */
@@ -116,7 +122,7 @@ static void look_at(struct found *found, const glob_t *places, bool named)
 int find_program(struct options *options, struct reply *reply)
 {
     char name[48] = "*";
-    glob_t places = {0};
+    struct places places = {0};
     struct found found = {0};
     if (options->socket != NULL || options->address != NULL)
         return YES;
@@ -125,8 +131,8 @@ int find_program(struct options *options, struct reply *reply)
         make_safe(name);
     }
     look_around(&places, name);
-    look_at(&found, &places, options->name != NULL);
-    globfree(&places);
+    look_at(&found, &places.found, options->name != NULL);
+    globfree(&places.found);
     if (found.live > 1) {
         (void)snprintf(reply->why, sizeof reply->why,
                        "%u programs answer; pick one with -n NAME or -s:%s", found.live, found.all);
@@ -134,6 +140,10 @@ int find_program(struct options *options, struct reply *reply)
     }
     if (found.live == 1 && (options->socket = strdup(found.first)) != NULL)
         return YES; /* and for the rest of this command */
+    if (found.live == 1 || places.failed) {
+        (void)snprintf(reply->why, sizeof reply->why, "out of memory");
+        return NO;
+    }
     (void)snprintf(reply->why, sizeof reply->why,
                    "%s: no admin socket %s in the usual places; -s PATH or -a HOST:PORT says where",
                    options->name != NULL ? options->name : "any program",

@@ -96,6 +96,32 @@ static int close_socket(void *cookie, curl_socket_t fd)
     return close(fd);
 }
 
+/* --- what went wrong -------------------------------------------------------------------------- */
+
+static const char *reason(const struct call *call, CURLcode code)
+{
+    switch (code) {
+    case CURLE_OUT_OF_MEMORY:
+        return "out of memory";
+    case CURLE_COULDNT_CONNECT:
+        return strerror(call->error);
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+        return "the answer is cut off";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return "the answer is no HTTP";
+    case CURLE_RECV_ERROR: /* also for what is no chunk */
+        return call->error != 0 ? "the answer is cut off" : "the answer is no HTTP";
+    case CURLE_FILESIZE_EXCEEDED:
+    case CURLE_WRITE_ERROR:
+        return "the answer is larger than 16 MiB";
+    default:
+        return call->why[0] != '\0' ? call->why : curl_easy_strerror(code);
+    }
+}
+
 /* --- the request ----------------------------------------------------------------------------- */
 
 static void add_field(struct call *call, const char *field)
@@ -105,34 +131,44 @@ static void add_field(struct call *call, const char *field)
     call->fields = more != NULL ? more : call->fields;
 }
 
-/* The field that gives rights over TCP; over the unix socket nobody needs one. */
-static bool add_token(struct call *call, const char *path)
+/* The field that gives rights over TCP; over the unix socket nobody needs one. 0, -EINVAL: the file
+ * has no token, or why it cannot be read. */
+static int add_token(struct call *call, const char *path)
 {
     char token[TOKEN_MAX + 2] = ""; /* with a line break */
     char field[TOKEN_MAX + 32];
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return false;
-    bool there = fgets(token, sizeof token, file) != NULL;
+        return errno == ENOENT ? -EINVAL : -errno;
+    errno = EINVAL; /* of a file that is empty */
+    int error = fgets(token, sizeof token, file) == NULL ? errno : 0;
     (void)fclose(file);
     token[strcspn(token, "\r\n")] = '\0';
     (void)snprintf(field, sizeof field, "Authorization: Bearer %s", token);
     add_field(call, field);
-    return there && text_printable(token, TOKEN_MAX);
+    return error != 0 ? -error : text_printable(token, TOKEN_MAX) ? 0 : -EINVAL;
 }
 
-static void set_up(struct call *call, const struct options *options, bool write,
-                   struct reply *reply)
+/* What says whom to ask: without one of these, somebody else would be asked. */
+static CURLcode set_target(CURL *curl, const struct call *call, const struct options *options)
+{
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_URL, call->url.data);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* nor one of the environment */
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, options->socket);
+    if (code == CURLE_OK && options->ca_file != NULL)
+        code = curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
+    return code;
+}
+
+static void set_up(struct call *call, bool write, struct reply *reply)
 {
     CURL *curl = call->curl;
-    (void)curl_easy_setopt(curl, CURLOPT_URL, call->url.data);
     (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* nor one of the environment */
-    (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, options->socket);
-    if (options->ca_file != NULL)
-        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->fields);
     (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "srunctl");
     if (write)
@@ -149,6 +185,13 @@ static void set_up(struct call *call, const struct options *options, bool write,
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->why);
 }
 
+static int bad_token(const char *path, int rc, struct reply *reply)
+{
+    (void)snprintf(reply->why, sizeof reply->why, "--token-file %s: %s", path,
+                   rc == -EINVAL ? "a readable file whose first line is a token" : strerror(-rc));
+    return rc == -EINVAL ? USAGE : NO;
+}
+
 /* YES, or what to exit with. */
 static int prepare(struct call *call, const struct options *options, const char *request,
                    struct reply *reply)
@@ -159,19 +202,19 @@ static int prepare(struct call *call, const struct options *options, const char 
                path);
     if (request[0] == 'P')
         add_field(call, "X-Srun-Admin: 1");
-    if (options->socket == NULL && options->token_file != NULL &&
-        !add_token(call, options->token_file)) {
-        (void)snprintf(reply->why, sizeof reply->why,
-                       "--token-file %s: a readable file whose first line is a token",
-                       options->token_file);
-        return USAGE;
+    if (options->socket == NULL && options->token_file != NULL) {
+        int rc = add_token(call, options->token_file);
+        if (rc < 0)
+            return bad_token(options->token_file, rc, reply);
     }
     call->curl = curl_easy_init();
-    if (call->curl == NULL || call->url.failed) {
-        (void)snprintf(reply->why, sizeof reply->why, "out of memory");
+    CURLcode code = call->curl == NULL || call->url.failed ? CURLE_OUT_OF_MEMORY
+                                                           : set_target(call->curl, call, options);
+    if (code != CURLE_OK) {
+        (void)snprintf(reply->why, sizeof reply->why, "%s", reason(call, code));
         return NO;
     }
-    set_up(call, options, request[0] == 'P', reply);
+    set_up(call, request[0] == 'P', reply);
     return YES;
 }
 
@@ -197,28 +240,6 @@ static CURLcode perform(struct call *call, int64_t until)
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-static const char *reason(const struct call *call, CURLcode code)
-{
-    switch (code) {
-    case CURLE_COULDNT_CONNECT:
-        return strerror(call->error);
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-        return "the answer is cut off";
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
-        return "the answer is no HTTP";
-    case CURLE_RECV_ERROR: /* also for what is no chunk */
-        return call->error != 0 ? "the answer is cut off" : "the answer is no HTTP";
-    case CURLE_FILESIZE_EXCEEDED:
-    case CURLE_WRITE_ERROR:
-        return "the answer is larger than 16 MiB";
-    default:
-        return call->why[0] != '\0' ? call->why : curl_easy_strerror(code);
-    }
-}
-
 static int not_answered(const struct options *options, const struct call *call, CURLcode code,
                         int64_t span, struct reply *reply)
 {
@@ -226,11 +247,15 @@ static int not_answered(const struct options *options, const struct call *call, 
     char time[DURATION_TEXT_MAX];
     reply->error = call->error;
     (void)duration_format(time, (span + NS_PER_MS / 2) / NS_PER_MS * NS_PER_MS);
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    if (code == CURLE_OUT_OF_MEMORY)
+        (void)snprintf(reply->why, sizeof reply->why, "%s", reason(call, code));
+    else if (code == CURLE_OPERATION_TIMEDOUT)
         (void)snprintf(reply->why, sizeof reply->why, "%s: no answer within %s", where, time);
     else
         (void)snprintf(reply->why, sizeof reply->why, "%s: %s%s", where,
                        is_gone(reply) ? "nobody listens: " : "", reason(call, code));
+    if (code == CURLE_OUT_OF_MEMORY)
+        return NO;
     return call->error == EACCES ? FORBIDDEN : code == CURLE_URL_MALFORMAT ? USAGE : UNREACHABLE;
 }
 
@@ -255,7 +280,7 @@ int ask(struct options *options, const char *request, int64_t until, struct repl
         return answer;
     CURLcode code = perform(&call, until);
     buf_add(&reply->body, "", 0); /* a text, also when it is empty */
-    code = code == CURLE_OK && reply->body.failed ? CURLE_OUT_OF_MEMORY : code;
+    code = reply->body.failed ? CURLE_OUT_OF_MEMORY : code;
     if (code != CURLE_OK)
         return not_answered(options, &call, code, span > 0 ? span : 0, reply);
     (void)curl_easy_getinfo(call.curl, CURLINFO_RESPONSE_CODE, &reply->status);

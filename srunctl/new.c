@@ -3,6 +3,7 @@
  * new: a program on libsrun in a folder of its own, from the files in template/. All of them are
  * there at the end, or none: they are written into a folder beside it, which then takes the name.
  */
+#include "base/fd.h"
 #include "srunctl.h"
 #include "template.h"
 
@@ -60,38 +61,43 @@ static void add_renamed(struct buf *out, const char *text, const char *name)
     buf_text(out, text);
 }
 
+/* In the path of a file the name stands once at most. */
+static void rename_path(char out[PATH_MAX], const char *path, const char *name)
+{
+    const char *found = strstr(path, TEMPLATE_NAME);
+    size_t before = found != NULL ? (size_t)(found - path) : strlen(path);
+    const char *behind = found != NULL ? found + strlen(TEMPLATE_NAME) : "";
+    (void)snprintf(out, PATH_MAX, "%.*s%s%s", (int)before, path, found != NULL ? name : "", behind);
+}
+
 static int write_text(int folder, const char *path, const struct buf *text)
 {
     int fd = openat(folder, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
-    size_t done = 0;
-    ssize_t got = 0;
-    while (done < text->size && (got = write(fd, text->data + done, text->size - done)) > 0)
-        done += (size_t)got;
-    int error = got < 0 ? errno : 0;
-    if (close(fd) < 0 && error == 0)
-        error = errno;
-    return -error;
+    int rc = fd_write_all(fd, text->data, text->size);
+    if (close(fd) < 0 && rc == 0)
+        rc = -errno;
+    return rc;
 }
 
 /* The path has one folder above it, or none. */
 static int write_file(int folder, const struct template_file *file, const char *name)
 {
-    auto_buf struct buf path = {0};
+    char path[PATH_MAX];
     auto_buf struct buf text = {0};
-    add_renamed(&path, file->path, name);
+    rename_path(path, file->path, name);
     add_renamed(&text, file->text, name);
-    if (path.failed || text.failed)
+    if (text.failed)
         return -ENOMEM;
-    char *slash = strchr(path.data, '/');
+    char *slash = strchr(path, '/');
     if (slash != NULL) {
         *slash = '\0';
-        if (mkdirat(folder, path.data, 0777) < 0 && errno != EEXIST)
+        if (mkdirat(folder, path, 0777) < 0 && errno != EEXIST)
             return -errno;
         *slash = '/';
     }
-    return write_text(folder, path.data, &text);
+    return write_text(folder, path, &text);
 }
 
 /* --- the folder ------------------------------------------------------------------------------ */
@@ -100,14 +106,13 @@ static int write_file(int folder, const struct template_file *file, const char *
 static void remove_all(int folder, const char *path, const char *name)
 {
     for (const struct template_file *file = template_files; file->path != NULL; file++) {
-        auto_buf struct buf own = {0};
-        add_renamed(&own, file->path, name);
-        if (!own.failed)
-            (void)unlinkat(folder, own.data, 0);
-        char *slash = own.failed ? NULL : strchr(own.data, '/');
+        char own[PATH_MAX];
+        rename_path(own, file->path, name);
+        (void)unlinkat(folder, own, 0);
+        char *slash = strchr(own, '/');
         if (slash != NULL) {
             *slash = '\0';
-            (void)unlinkat(folder, own.data, AT_REMOVEDIR); /* with its last file */
+            (void)unlinkat(folder, own, AT_REMOVEDIR); /* with its last file */
         }
     }
     (void)rmdir(path);
@@ -124,8 +129,8 @@ static int fill(const char *made, const char *path, const char *name)
         rc = write_file(folder, file, name);
     if (rc == 0 && (fchmod(folder, 0777 & ~mask) < 0 || rename(made, path) < 0))
         rc = -errno;
-    if (rc < 0 && folder >= 0)
-        remove_all(folder, made, name);
+    if (rc < 0)
+        remove_all(folder, made, name); /* without the folder: itself alone */
     if (folder >= 0)
         (void)close(folder);
     return rc;

@@ -83,6 +83,9 @@ static void add_in_colour(struct buf *out, const char *text, size_t size)
 void show_text(struct buf *out, struct buf *text, unsigned rows)
 {
     bool colour = wants_colour();
+    out->failed |= text->failed;
+    if (text->failed)
+        return;
     show_clean(text->data, text->size);
     const char *line = text->data, *all = line + text->size;
     for (unsigned row = 0; line < all && (rows == 0 || row < rows); row++) {

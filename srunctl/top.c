@@ -38,7 +38,7 @@ static void restore(void)
     if (keys_taken)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
     if (drawing)
-        (void)!write(STDOUT_FILENO, DRAWN, sizeof DRAWN - 1);
+        (void)fd_write_all(STDOUT_FILENO, DRAWN, sizeof DRAWN - 1);
 }
 
 /* All of it is allowed in a signal handler. */
@@ -101,6 +101,7 @@ static int add_frame(struct options *options, struct buf *out, struct usage *las
     }
     add_usage(out, &reply.body, last);
     buf_add(out, status.data, status.size);
+    out->failed |= status.failed;
     return YES;
 }
 

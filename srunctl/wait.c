@@ -87,15 +87,22 @@ int run_wait(struct options *options)
 
 /* --- stop ------------------------------------------------------------------------------------ */
 
-/* The process that serves, if it is the one that listens, and in our pid namespace; else -1. */
-static int open_process(const struct wait *wait)
+/* The process that serves, if it is the one that listens, and in our pid namespace; else -1, as for
+ * one that has ended. */
+static int open_process(const struct wait *wait, int *out, struct reply *reply)
 {
     char pid[16];
-    auto_reply struct reply reply = {0};
-    if (ask_again(wait, "GET /status.json", &reply) != YES || reply.pid <= 0 ||
-        !json_find(&reply.body, "pid", pid, sizeof pid) || strtol(pid, NULL, 10) != reply.pid)
-        return -1;
-    return (int)syscall(SYS_pidfd_open, reply.pid, 0);
+    *out = -1;
+    int answer = ask_again(wait, "GET /status.json", reply);
+    if (answer != YES || reply->pid <= 0 || !json_find(&reply->body, "pid", pid, sizeof pid) ||
+        strtol(pid, NULL, 10) != reply->pid)
+        return answer;
+    *out = (int)syscall(SYS_pidfd_open, reply->pid, 0);
+    if (*out >= 0 || errno == ESRCH)
+        return YES;
+    (void)snprintf(reply->why, sizeof reply->why, "stop --wait: pid %d: %s", reply->pid,
+                   strerror(errno));
+    return NO;
 }
 
 static bool has_ended(int process)
@@ -109,9 +116,11 @@ int run_stop(struct options *options)
     if (!options->wait)
         return run_request(options, "POST /admin/stop");
     struct wait wait = wait_for(options, "its end");
-    auto_close int process = open_process(&wait);
+    auto_close int process = -1;
     auto_reply struct reply reply = {0};
-    int answer = ask_again(&wait, "POST /admin/stop", &reply);
+    int answer = open_process(&wait, &process, &reply);
+    if (answer == YES)
+        answer = ask_again(&wait, "POST /admin/stop", &reply);
     if (answer != YES)
         return fail(answer, "%s", reply.why);
     do {

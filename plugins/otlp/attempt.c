@@ -291,6 +291,8 @@ void attempt_make(struct transport *transport, int64_t deadline_ns, struct trans
     struct http *http = (struct http *)transport;
     CURLcode result = CURLE_OK;
     http->head = (struct http_head){.grpc_status = -1};
+    if (http->reply.failed)
+        buf_free(&http->reply);
     http->reply.size = 0;
     http->reply_too_big = false;
     http->error[0] = '\0';

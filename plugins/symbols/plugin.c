@@ -6,10 +6,12 @@
 #include "find.h"
 #include "image.h"
 
+#include "base/auto.h"
 #include "profile/naming.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <setjmp.h>
 #include <srun/version.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,11 +28,38 @@ struct module {
     int debug_fd; /* -1: the module's own file has it all */
     struct image image;
     Dwarf *dwarf;
+    bool broken;          /* it had no memory, and is in no state to be asked, or ended */
     Dwarf_Aranges *table; /* the file's own, or NULL */
     bool all_read;        /* into these, for what is not in the table */
     struct range *ranges; /* by start */
     size_t count, capacity;
+    Dwarf_Die *scopes; /* of the look-up that is under way */
 };
+
+/* --- without memory -------------------------------------------------------------------------- */
+
+/* libdw ends the program when it has no memory, unless it is given another way out. */
+static _Thread_local jmp_buf *way_out;
+
+__attribute__((noreturn)) static void leave_libdw(void)
+{
+    longjmp(*way_out, 1);
+}
+
+/* False: there was no memory. What body has taken by then, it has to have put into the module. */
+static bool ask_libdw(struct module *module, void (*body)(struct module *module, void *arg),
+                      void *arg)
+{
+    jmp_buf here;
+    if (module->broken)
+        return false;
+    way_out = &here;
+    if (setjmp(here) == 0)
+        body(module, arg);
+    else
+        module->broken = true;
+    return !module->broken;
+}
 
 /* --- units ----------------------------------------------------------------------------------- */
 
@@ -110,40 +139,49 @@ static bool find_unit(struct module *module, Dwarf_Addr address, Dwarf_Die *out)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
+/* One that is broken is left as it is. */
+static void end_dwarf(struct module *module)
+{
+    if (module->dwarf != NULL && !module->broken)
+        (void)dwarf_end(module->dwarf);
+    module->dwarf = NULL;
+    image_free(&module->image);
+}
+
 static void close_module(void *handle)
 {
     struct module *module = handle;
-    if (module->dwarf != NULL)
-        (void)dwarf_end(module->dwarf);
-    image_free(&module->image);
+    end_dwarf(module);
     if (module->debug_fd >= 0)
         (void)close(module->debug_fd);
+    free(module->scopes);
     free(module->ranges);
     free(module);
 }
 
-static bool has_units(const struct module *module)
+static void look_for_units(struct module *module, void *arg)
 {
+    bool *out = arg;
     Dwarf_Off next;
-    size_t head;
-    return dwarf_nextcu(module->dwarf, 0, &next, &head, NULL, NULL, NULL) == 0;
+    size_t head, count;
+    *out = dwarf_nextcu(module->dwarf, 0, &next, &head, NULL, NULL, NULL) == 0;
+    if (*out && dwarf_getaranges(module->dwarf, &module->table, &count) != 0)
+        module->table = NULL;
 }
 
 /* dwarf_begin_elf is content with less than .debug_info. */
 static bool open_dwarf(struct module *module, int fd)
 {
+    module->broken = false;
     if (image_read(fd, &module->image))
         module->dwarf = dwarf_begin_elf(module->image.elf, DWARF_C_READ, NULL);
-    if (module->dwarf != NULL && has_units(module)) {
-        size_t count;
-        if (dwarf_getaranges(module->dwarf, &module->table, &count) != 0)
-            module->table = NULL;
-        return true;
+    if (module->dwarf != NULL) {
+        bool has_units = false;
+        (void)dwarf_new_oom_handler(module->dwarf, leave_libdw);
+        if (ask_libdw(module, look_for_units, &has_units) && has_units)
+            return true;
     }
-    if (module->dwarf != NULL)
-        (void)dwarf_end(module->dwarf);
-    module->dwarf = NULL;
-    image_free(&module->image);
+    end_dwarf(module);
     return false;
 }
 
@@ -250,23 +288,36 @@ static size_t walk(Dwarf_Die *unit, Dwarf_Die *scopes, int count, struct place p
     return found;
 }
 
+struct wanted {
+    uint64_t address;
+    struct name *out;
+    size_t max, found;
+};
+
+static void look_up(struct module *module, void *arg)
+{
+    struct wanted *wanted = arg;
+    Dwarf_Die unit, innermost;
+    if (!find_unit(module, wanted->address, &unit))
+        return;
+    int count = dwarf_getscopes(&unit, wanted->address, &module->scopes);
+    if (count <= 0)
+        return;
+    /* What comes behind it is where it was written, not where it was called. */
+    innermost = module->scopes[0];
+    free(take_ptr(module->scopes));
+    count = dwarf_getscopes_die(&innermost, &module->scopes);
+    wanted->found = walk(&unit, module->scopes, count, place_of(&unit, wanted->address),
+                         wanted->out, wanted->max);
+}
+
 static size_t find_names(void *handle, uint64_t address, struct name *out, size_t max)
 {
     struct module *module = handle;
-    Dwarf_Die unit, innermost, *scopes = NULL;
-    if (!find_unit(module, address, &unit))
-        return 0;
-    int count = dwarf_getscopes(&unit, address, &scopes);
-    if (count <= 0)
-        return 0;
-    innermost =
-        scopes[0]; /* what comes behind it is where it was written, not where it was called */
-    free(scopes);
-    scopes = NULL;
-    count = dwarf_getscopes_die(&innermost, &scopes);
-    size_t found = walk(&unit, scopes, count, place_of(&unit, address), out, max);
-    free(scopes);
-    return found;
+    struct wanted wanted = {.address = address, .out = out, .max = max};
+    bool whole = ask_libdw(module, look_up, &wanted);
+    free(take_ptr(module->scopes));
+    return whole ? wanted.found : 0;
 }
 
 __attribute__((visibility("default"))) extern const struct naming_plugin srun_symbols_plugin;

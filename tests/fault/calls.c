@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every name that the library takes from outside, as gcc and clang spell them. One that is not
- * wrapped says why its failure cannot be told, or cannot happen.
+ * Every name that the library, and srunctl and the plugins, take from outside, as gcc and clang
+ * spell them. One that is not wrapped says why its failure cannot be told, or cannot happen.
  */
 #include "wrap.h"
 
@@ -288,3 +288,89 @@ const struct fault_call fault_calls[] = {
 };
 
 const size_t fault_call_count = sizeof fault_calls / sizeof fault_calls[0];
+
+/* What srunctl and the plugins take besides, and what is wrapped for them alone. */
+const struct fault_call fault_client_calls[] = {
+    {"_setjmp", TOTAL},
+    {"atexit", "has room for the first 32 without asking for memory"},
+    {"curl_easy_cleanup", RELEASE},
+    {"curl_easy_escape", NULL},
+    {"curl_easy_getinfo", TOTAL},
+    {"curl_easy_init", NULL},
+    {"curl_easy_perform", NULL},
+    {"curl_easy_setopt", NULL},
+    {"curl_easy_strerror", TOTAL},
+    {"curl_free", RELEASE},
+    {"curl_global_init", NULL},
+    {"curl_multi_add_handle", NULL},
+    {"curl_multi_cleanup", RELEASE},
+    {"curl_multi_info_read", TOTAL},
+    {"curl_multi_init", NULL},
+    {"curl_multi_perform", NULL},
+    {"curl_multi_poll", NULL},
+    {"curl_multi_remove_handle", RELEASE},
+    {"curl_multi_setopt", TOTAL},
+    {"curl_multi_wakeup", NULL},
+    {"curl_slist_append", NULL},
+    {"curl_slist_free_all", RELEASE},
+    {"curl_version_info", TOTAL},
+    {"deflate", TOTAL},
+    {"deflateBound", PURE},
+    {"deflateEnd", RELEASE},
+    {"deflateInit2_", NULL},
+    {"deflateReset", TOTAL},
+    {"dwarf_attr_integrate", NULL},
+    {"dwarf_begin_elf", NULL},
+    {"dwarf_dieoffset", PURE},
+    {"dwarf_end", RELEASE},
+    {"dwarf_filesrc", PURE},
+    {"dwarf_formstring", "of an attribute that is not there, which is wrapped"},
+    {"dwarf_formudata", "of an attribute that is not there, which is wrapped"},
+    {"dwarf_getarange_addr", PURE},
+    {"dwarf_getarangeinfo", NULL},
+    {"dwarf_getaranges", NULL},
+    {"dwarf_getscopes", NULL},
+    {"dwarf_getscopes_die", NULL},
+    {"dwarf_getsrc_die", NULL},
+    {"dwarf_getsrcfiles", NULL},
+    {"dwarf_lineno", PURE},
+    {"dwarf_linesrc", PURE},
+    {"dwarf_new_oom_handler", TOTAL},
+    {"dwarf_nextcu", NULL},
+    {"dwarf_offdie", NULL},
+    {"dwarf_ranges", NULL},
+    {"dwarf_tag", PURE},
+    {"dwelf_elf_gnu_build_id", NULL},
+    {"dwelf_elf_gnu_debuglink", NULL},
+    {"elf_begin", NULL},
+    {"elf_end", RELEASE},
+    {"elf_memory", NULL},
+    {"elf_version", TOTAL},
+    {"fclose", NULL},
+    {"fgets", NULL},
+    {"fopen", NULL},
+    {"fwrite", NULL},
+    {"glob", NULL},
+    {"globfree", RELEASE},
+    {"inflate", NULL},
+    {"inflateEnd", RELEASE},
+    {"inflateInit_", NULL},
+    {"ioctl", NULL},
+    {"longjmp", TOTAL},
+    {"mkdirat", NULL},
+    {"mkdtemp", NULL},
+    {"poptBadOption", TOTAL},
+    {"poptGetArgs", TOTAL},
+    {"poptPrintHelp", BUFFERED},
+    {"poptSetOtherOptionHelp", "out of memory, help is without the line of usage"},
+    {"poptStrerror", TOTAL},
+    {"rmdir", RELEASE},
+    {"sigpending", TOTAL},
+    {"strerror", TOTAL},
+    {"strtoul", PURE},
+    {"syscall", NULL},
+    {"tcgetattr", NULL},
+    {"tcsetattr", NULL},
+};
+
+const size_t fault_client_call_count = sizeof fault_client_calls / sizeof fault_client_calls[0];

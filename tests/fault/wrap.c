@@ -2,6 +2,7 @@
 #include "wrap.h"
 
 #include "sites.h"
+#include "wrapping.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,7 @@ static _Atomic unsigned armed_point;
 static _Atomic(uintptr_t) second_at; /* a site: fails once, after the k-th, or if there is none */
 static _Atomic long blocks;
 static _Atomic int output_fd = -1;
+static _Atomic bool hurries;
 
 void fault_arm(unsigned kinds, unsigned k, bool lasting)
 {
@@ -96,12 +98,12 @@ void fault_output_fd(int fd)
     atomic_store(&output_fd, fd);
 }
 
-/* Behind the call in the library: only a wrapper itself may say so. */
-#define CALLER ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
-#define fails(name, kind, error) fails_at(CALLER, name, kind, error)
+void fault_hurry(void)
+{
+    atomic_store(&hurries, true);
+}
 
-/* Counts a call, and says whether it is the one to fail; then errno is set. */
-static bool fails_at(uintptr_t at, const char *name, unsigned kind, int error)
+bool fault_fails_at(uintptr_t at, const char *name, unsigned kind, int error)
 {
     if ((atomic_load(&armed) & kind) == 0)
         return false;
@@ -126,17 +128,12 @@ static bool fails_at(uintptr_t at, const char *name, unsigned kind, int error)
     return true;
 }
 
-static void *counted(void *block)
+void *counted(void *block)
 {
     if (block != NULL)
         atomic_fetch_add(&blocks, 1);
     return block;
 }
-
-/* Each wrapper stands in for one function; the prototype keeps -Wmissing-prototypes content. */
-#define WRAP(type, name, ...)                                                                      \
-    type __wrap_##name(__VA_ARGS__);                                                               \
-    type __wrap_##name(__VA_ARGS__)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
@@ -313,7 +310,9 @@ WRAP(int, epoll_wait, int poller, struct epoll_event *events, int most, int time
 
 WRAP(int, poll, struct pollfd *list, nfds_t count, int timeout)
 {
-    return fails("poll", FAULT_INTERRUPT, EINTR) ? -1 : poll(list, count, timeout);
+    if (fails("poll", FAULT_INTERRUPT, EINTR))
+        return -1;
+    return poll(list, count, count == 0 && atomic_load(&hurries) ? 0 : timeout);
 }
 
 WRAP(int, timerfd_create, int clock, int flags)

@@ -47,11 +47,18 @@ void fault_free(void *block);
 /* Writes to this descriptor are output, others wake somebody. */
 void fault_output_fd(int fd);
 
+/* From now on a pause, which is a poll of nothing, takes no time. */
+void fault_hurry(void);
+
 /* All that the library calls outside itself. Without a reason: wrapped here. */
 struct fault_call {
     const char *name, *reason;
 };
 extern const struct fault_call fault_calls[];
 extern const size_t fault_call_count;
+
+/* The same of srunctl and the plugins, besides. */
+extern const struct fault_call fault_client_calls[];
+extern const size_t fault_client_call_count;
 
 #endif

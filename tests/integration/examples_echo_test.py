@@ -11,8 +11,8 @@ import sys
 import threading
 
 sys.dont_write_bytecode = True
-from support import (LIMIT, SOURCE_DIR, Process, Suite, check, equal, expect, program,
-                     run)  # noqa: E402
+from examples import expect_file  # noqa: E402
+from support import LIMIT, Process, Suite, check, equal, expect, program, run  # noqa: E402
 
 suite = Suite("examples_echo")
 
@@ -71,7 +71,7 @@ def logs_what_is_expected(folder):
             client.shutdown(socket.SHUT_WR)
             equal(client.recv(1), b"", "the end")
         ends_well(server)
-        expect(server.lines, os.path.join(SOURCE_DIR, "examples", "echo.expect"))
+        expect(server.lines, expect_file("echo"))
 
 
 @suite.test

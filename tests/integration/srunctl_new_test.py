@@ -13,10 +13,10 @@ import sys
 
 sys.dont_write_bytecode = True
 from endure import eventually  # noqa: E402
+from srunctl import SRUNCTL  # noqa: E402
 from support import (BUILD_DIR, LIMIT, SOURCE_DIR, Process, Suite, check, equal,  # noqa: E402
                      run)
 
-SRUNCTL = os.path.join(BUILD_DIR, "srunctl")
 TEMPLATE = os.path.join(SOURCE_DIR, "srunctl", "template")
 suite = Suite("srunctl_new")
 

@@ -9,10 +9,10 @@ import sys
 sys.dont_write_bytecode = True
 from admin import AdminServer  # noqa: E402
 from pprof import Profile  # noqa: E402
+from srunctl import SRUNCTL  # noqa: E402
 from support import BUILD_DIR, SANITIZE, Suite, check, equal, run  # noqa: E402
 
 suite = Suite("srunctl_profile")
-SRUNCTL = os.path.join(BUILD_DIR, "srunctl")
 PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "profiled")
 HELD_BACK = "thread" in SANITIZE
 

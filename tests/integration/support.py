@@ -406,7 +406,7 @@ class Suite:
     """The tests of one file."""
 
     def __init__(self, name, kind="integration"):
-        self._name = f"{kind}.{name}"
+        self.name = f"{kind}.{name}"
         self._tests = []
 
     def test(self, function):
@@ -420,21 +420,21 @@ class Suite:
         try:
             test(folder)
         except Exception as error:  # whatever it is, it is this test that failed
-            print(f"FAILED {self._name}.{test.__name__}")
+            print(f"FAILED {self.name}.{test.__name__}")
             text = str(error) if isinstance(error, Failure) else traceback.format_exc()
             print("    " + text.replace("\n", "\n    "), flush=True)
             return False
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if verbose:
-            print(f"passed {self._name}.{test.__name__} ({time.monotonic() - started:.2f} s)")
+            print(f"passed {self.name}.{test.__name__} ({time.monotonic() - started:.2f} s)")
         return True
 
     def main(self, at_once=1):
         """Runs the tests, some of them at once if they do little but wait. Prints the tally as the
         last line, and leaves with 0 or 1."""
         if "--list" in sys.argv[1:]:
-            print("\n".join(f"{self._name}.{test.__name__}" for test in self._tests))
+            print("\n".join(f"{self.name}.{test.__name__}" for test in self._tests))
             sys.exit(0)
         words = [word for word in sys.argv[1:] if word != "-v"]
         chosen = [test for test in self._tests
@@ -442,5 +442,5 @@ class Suite:
         with concurrent.futures.ThreadPoolExecutor(at_once) as runners:
             passed = sum(runners.map(lambda test: self._run(test, "-v" in sys.argv), chosen))
         failed = len(chosen) - passed
-        print(f"{self._name}: {passed} passed, {failed} failed")
+        print(f"{self.name}: {passed} passed, {failed} failed")
         sys.exit(1 if failed or not chosen else 0)
