@@ -128,7 +128,7 @@ class GoProgram:
             os.unlink(os.path.join(self._folder, "go.sum"))
         self._say("making it of Go modules; the first time takes some minutes")
         jobs = os.environ.get("DEV_JOBS") or str(os.cpu_count() or 1)
-        self._run("building", [go, "build", "-mod=mod", "-v", "-trimpath", "-ldflags=-s -w", "-p", jobs, "-o", self.path,
-                               "."], self._folder, BUILD_LIMIT)
+        argv = [go, "build", "-mod=mod", "-v", "-trimpath", "-ldflags=-s -w", "-p", jobs, "-o", self.path, "."]
+        self._run("building", argv, self._folder, BUILD_LIMIT)
         with open(self._stamp, "w", encoding="ascii") as file:
             json.dump(self._wanted(), file)
