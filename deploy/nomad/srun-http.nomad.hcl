@@ -76,7 +76,15 @@ job "srun-http" {
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
-        tmpfs           = ["/run/srun-http:mode=1777,size=1m"]
+
+        # Docker makes it writable for all, mode 1777, when it is not told of another.
+        mount {
+          type   = "tmpfs"
+          target = "/run/srun-http"
+          tmpfs_options {
+            size = 1048576
+          }
+        }
       }
 
       env {

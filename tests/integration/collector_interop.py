@@ -267,7 +267,7 @@ def the_configuration_in_deploy_is_valid(folder):
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
-        done = subprocess.run([collector.PROGRAM, "validate", "--config=" + path], capture_output=True, text=True,
+        done = subprocess.run([collector.MADE.path, "validate", "--config=" + path], capture_output=True, text=True,
                               timeout=LIMIT, check=False)
         return done.returncode, done.stderr
     code, said = validate("whole.yaml", text)
@@ -282,7 +282,7 @@ def the_configuration_in_deploy_is_valid(folder):
 
 
 if __name__ == "__main__":
-    if collector.made():
+    if collector.MADE.made():
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         SUITE.main()
     print("    not run: there is no collector; python3 tests/integration/collector.py says why")
