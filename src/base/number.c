@@ -138,6 +138,7 @@ static char *put_plain(char *at, const struct decimal *decimal)
 static char *put_exponent(char *at, const struct decimal *decimal, int width)
 {
     int exponent = decimal->point - 1;
+    // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): each number has a digit
     *at++ = decimal->digits[0];
     if (decimal->count > 1) {
         *at++ = '.';
