@@ -60,6 +60,12 @@ START_TEST(endpoints_become_the_url_of_a_signal)
             {{.text = "http://[::1"}, NULL},
             {{.text = "http://[]:1"}, NULL},
             {{.text = "http://[::1]x:1"}, NULL},
+            {{.text = "http://[:]"}, NULL},
+            {{.text = "httpx://c"}, NULL},
+            {{.text = "http://c\x7f"}, NULL},
+            {{.text = "http://<c>"}, NULL},
+            {{.text = "http://!"}, NULL},
+            {{.text = "c:123456"}, NULL},
             {{.text = "http://a@"}, NULL},
             {{.text = "http://a:b:1"}, NULL},
         };
