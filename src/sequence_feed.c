@@ -260,7 +260,7 @@ static void feed_member(struct sequence *seq, struct member *m, const struct seq
     case SEQUENCE_GATE_RETURNED:
         on_gate_returned(seq, m, event->code, now);
         break;
-    case SEQUENCE_SHUTDOWN:
+    default: /* SEQUENCE_SHUTDOWN is no member's */
         break;
     }
 }

@@ -61,10 +61,10 @@ static bool short_decimal(double value, struct decimal *out)
 
 static void read_printed(const char *text, struct decimal *out)
 {
-    const char *exponent = strchr(text, 'e');
+    const char *exponent = text + strcspn(text, "e");
     out->count = 0;
     for (; text < exponent; text++) {
-        if (*text >= '0' && *text <= '9')
+        if ((unsigned)(*text - '0') < 10) /* and not the locale's point */
             out->digits[out->count++] = *text;
     }
     out->point = (int)strtol(exponent + 1, NULL, 10) + 1; /* at most three digits */
@@ -76,7 +76,7 @@ static void read_printed(const char *text, struct decimal *out)
  */
 static bool reads_back(char *text, double value)
 {
-    char *last = strchr(text, 'e') - 1;
+    char *last = text + strcspn(text, "e") - 1;
     if (strtod(text, NULL) == value)
         return true;
     if (*last == '9')
