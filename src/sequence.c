@@ -224,7 +224,8 @@ static bool drive_up(struct sequence *seq, srun_state goal, int64_t now,
                 fail_if_always(seq, m, now);
                 return true;
             }
-            there &= m->state >= goal && m->state <= SRUN_RUNNING && m->restart == RESTART_NONE;
+            /* Who shuts down while nothing ends is being restarted. */
+            there &= m->state >= goal && m->restart == RESTART_NONE;
         }
         if (!there)
             return false;

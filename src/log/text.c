@@ -63,7 +63,7 @@ static size_t escape(char at[12], const char *text, size_t size, uint32_t rune)
         return put_hex(at, 'x', (unsigned char)*text, 2);
     if (rune == '"' || rune == '\\' || (rune >= 7 && rune <= 13)) {
         at[0] = '\\';
-        at[1] = rune >= 7 && rune <= 13 ? letters[rune - 7] : (char)rune;
+        at[1] = rune <= 13 ? letters[rune - 7] : (char)rune;
         return 2;
     }
     if (rune_prints(rune)) {

@@ -102,7 +102,7 @@ static void line(struct writer *w, const char *suffix, const char *more, const c
         }
         if (more_size > 0)
             at = put(at, more, more_size);
-        at -= at[-1] == ',' && more_size == 0;
+        at -= more_size == 0; /* the comma */
         *open = '{';
         *at++ = '}';
     }

@@ -4,6 +4,7 @@
  */
 #include "base/ensure.h"
 #include "base/libc.h"
+#include "base/pages.h"
 #include "harness.h"
 #include "profile/cfi.h"
 #include "profile/unwind.h"
@@ -178,6 +179,7 @@ static const struct program_case {
     {PROGRAM("\x86\x02\x08\x06"), CFI_SP, 8, CFI_FP_SAME},     /* same_value */
     {PROGRAM("\x86\x02\x08\x07\xc3"), CFI_SP, 8, -16},         /* of another register */
     {PROGRAM("\x09\x06\x03\x08\x06"), CFI_SP, 8, CFI_FP_SAME}, /* in a register, and back */
+    {PROGRAM("\x09\x06\x03"), CFI_SP, 8, CFI_FP_SAME},         /* and where, nobody knows */
     {PROGRAM("\x07\x10\xd0"), CFI_SP, 8, CFI_FP_SAME},         /* the return address: too */
     {PROGRAM("\x09\x10\x03\x90\x01"), CFI_SP, 8, CFI_FP_SAME}, /* it is lost and saved */
     {PROGRAM("\x04\x04\x00\x00\x00\x0e\x20"), CFI_SP, 32, CFI_FP_SAME}, /* advance_loc4 */
@@ -322,6 +324,30 @@ START_TEST(passes_over_an_entry_whose_head_is_nowhere)
         put_cie(&section, "zR", 1);
         struct cfi_rows rows = read_section(&section);
         ck_assert_uint_eq(rows.count, 0);
+        cfi_free(&rows);
+        section.size = 0;
+        put_cie(&section, "zR", 1);
+        put(&section, 12, 4); /* a function that ends within its address */
+        put(&section, section.size, 4);
+        put(&section, CODE, 8);
+        rows = read_section(&section);
+        ck_assert_uint_eq(rows.count, 0);
+        cfi_free(&rows);
+    }
+END_TEST
+
+START_TEST(fails_for_more_rows_than_there_may_be)
+    {
+        struct section section = {.size = 0};
+        put_cie(&section, "zR", 1);
+        put_fde(&section, CODE, 0x20, "\x41\x0e\x10\x41\x0e\x18", 6);
+        put_fde(&section, CODE + 0x20, 0x20, "", 0);
+        size_t size = CFI_ROWS_MAX * sizeof(struct cfi_row);
+        struct cfi_rows rows = {
+            .all = pages_resize(NULL, 0, size), .count = CFI_ROWS_MAX, .capacity = CFI_ROWS_MAX};
+        ck_assert_ptr_nonnull(rows.all);
+        cfi_read(&(struct cfi_section){section.data, section.size, 0x20000, BASE}, &rows);
+        ck_assert(rows.failed);
         cfi_free(&rows);
     }
 END_TEST
@@ -482,25 +508,25 @@ END_TEST
 int main(void)
 {
     if (!CALLED_BY_THE_KERNEL)
-        return HARNESS("cfi", follows_the_stack_pointer_through_a_function,
-                       knows_the_expressions_of_linkers_and_of_realigned_stacks,
-                       knows_where_a_thread_begins_and_the_frame_of_a_signal,
-                       says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
-                       remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
-                       reads_the_heads_there_are_and_no_others,
-                       knows_no_function_that_lies_where_no_row_can,
-                       reads_entries_whose_size_takes_64_bits,
-                       passes_over_an_entry_whose_head_is_nowhere, never_reads_beyond_the_end,
-                       stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
-    return HARNESS("cfi", follows_the_stack_pointer_through_a_function,
-                   knows_the_expressions_of_linkers_and_of_realigned_stacks,
-                   knows_where_a_thread_begins_and_the_frame_of_a_signal,
-                   says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
-                   remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
-                   reads_the_heads_there_are_and_no_others,
-                   knows_no_function_that_lies_where_no_row_can,
-                   reads_entries_whose_size_takes_64_bits,
-                   passes_over_an_entry_whose_head_is_nowhere, never_reads_beyond_the_end,
-                   finds_the_frames_that_glibc_finds, goes_through_the_handler_of_another_signal,
-                   stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
+        return HARNESS(
+            "cfi", follows_the_stack_pointer_through_a_function,
+            knows_the_expressions_of_linkers_and_of_realigned_stacks,
+            knows_where_a_thread_begins_and_the_frame_of_a_signal,
+            says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
+            remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+            reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
+            reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
+            fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,
+            stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
+    return HARNESS(
+        "cfi", follows_the_stack_pointer_through_a_function,
+        knows_the_expressions_of_linkers_and_of_realigned_stacks,
+        knows_where_a_thread_begins_and_the_frame_of_a_signal,
+        says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
+        remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+        reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
+        reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
+        fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,
+        finds_the_frames_that_glibc_finds, goes_through_the_handler_of_another_signal,
+        stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
 }

@@ -110,6 +110,49 @@ START_TEST(a_run_that_ends_as_it_was_told_to_is_no_failure)
     }
 END_TEST
 
+START_TEST(a_service_that_was_given_up_fails_no_more)
+    {
+        const struct sequence_limits limits = {.graceful_ns = 1000, .stuck_grace_ns = 10};
+        const struct sequence_service services[] = {
+            {.has_run = true, .init_ns = 100, .ready_ns = 100, .stop_ns = 900},
+            {.has_run = true, .init_ns = 100, .ready_ns = 100, .stop_ns = 50, .unit = 1}};
+        struct sequence *seq = sequence_new(services, 2, &limits);
+        ck_assert_ptr_nonnull(seq);
+        sequence_start(seq, 0);
+        (void)does(seq, SEQUENCE_CALL_RUN, 0);
+        sequence_feed(seq, &(struct sequence_event){.kind = SEQUENCE_READY, .service = 0}, 0);
+        (void)does(seq, SEQUENCE_CALL_RUN, 0);
+        sequence_feed(seq, &(struct sequence_event){.kind = SEQUENCE_READY, .service = 1}, 0);
+        ck_assert(does(seq, SEQUENCE_STARTED, 0));
+        feed(seq, SEQUENCE_SHUTDOWN, 0, 1);
+        for (int64_t now = 1; now < 200 && !sequence_is_stuck(seq, 1); now++)
+            (void)does(seq, SEQUENCE_GIVE_UP, now);
+        ck_assert(sequence_is_stuck(seq, 1));
+        int before = sequence_outcome(seq).exit_code;
+        sequence_feed(
+            seq,
+            &(struct sequence_event){.kind = SEQUENCE_RUN_RETURNED, .service = 1, .code = -EIO},
+            201);
+        ck_assert_int_eq(sequence_outcome(seq).exit_code, before);
+        (void)sequence_free(seq);
+    }
+END_TEST
+
+START_TEST(a_service_is_not_ready_before_its_run_is_called)
+    {
+        struct sequence *seq = one_service((struct sequence_service){.has_run = true});
+        struct sequence_action action;
+        sequence_start(seq, 0);
+        while (sequence_state(seq, 0) != SRUN_STARTING)
+            ck_assert(sequence_next(seq, 0, &action));
+        feed(seq, SEQUENCE_READY, 0, 0);
+        ck_assert(!does(seq, SEQUENCE_STARTED, 0));
+        feed(seq, SEQUENCE_READY, 0, 0);
+        ck_assert(does(seq, SEQUENCE_STARTED, 0));
+        (void)sequence_free(seq);
+    }
+END_TEST
+
 START_TEST(a_limit_that_has_passed_is_not_extended)
     {
         struct sequence *seq =
@@ -142,6 +185,15 @@ START_TEST(as_many_restarts_are_counted_as_a_limit_can_be)
         int64_t now = 0;
         unsigned lives = 0;
         sequence_start(seq, now);
+        for (; does(seq, SEQUENCE_CALL_RUN, now) && lives < 5; lives++) { /* these are forgotten */
+            feed(seq, SEQUENCE_RUN_RETURNED, -EIO, now);
+            (void)does(seq, SEQUENCE_RESTARTING, now);
+            now += 2000000;
+        }
+        feed(seq, SEQUENCE_RUN_RETURNED, -EIO, now);
+        (void)does(seq, SEQUENCE_RESTARTING, now);
+        now += 10;
+        lives = 1;
         for (; does(seq, SEQUENCE_CALL_RUN, now) && lives < 100; lives++) {
             feed(seq, SEQUENCE_RUN_RETURNED, -EIO, now);
             (void)does(seq, SEQUENCE_RESTARTING, now);
@@ -231,9 +283,39 @@ START_TEST(a_board_takes_no_answer_that_it_did_not_ask_for)
         ck_assert(asked);
         ck_assert(board_answered(board, 0, &good, late));
         ck_assert(!board_answered(board, 0, &good, late));
+        bool between = false; /* the services have been told of, and the whole not yet */
         while (board_next(board, late, &action))
-            ;
+            between = between || (action.kind == BOARD_CHANGED && board_wake(board) == INT64_MIN);
+        ck_assert(between);
         ck_assert_int_eq(board_wake(board), BOARD_NEVER); /* the next one is beyond all time */
+        board_free(board);
+    }
+END_TEST
+
+START_TEST(a_check_that_hangs_has_begun)
+    {
+        const struct board_rules rules = {.name = "a",
+                                          .has_check = true,
+                                          .interval_ns = 1000,
+                                          .timeout_ns = 10,
+                                          .rise = 1,
+                                          .fall = 1};
+        struct board *board = board_new(&rules, 1, 1);
+        struct board_action action;
+        bool hung = false;
+        ck_assert_ptr_nonnull(board);
+        board_begin(board, 0);
+        board_up(board, 0, 0);
+        board_ask(board, 0, 0);
+        while (board_next(board, 0, &action))
+            ;
+        board_not_begun(board, 0, 1); /* its time begins anew */
+        while (board_next(board, 100, &action))
+            hung = hung || action.kind == BOARD_HUNG;
+        ck_assert(hung);
+        int64_t wake = board_wake(board);
+        board_not_begun(board, 0, 100);
+        ck_assert_int_eq(board_wake(board), wake);
         board_free(board);
     }
 END_TEST
@@ -274,8 +356,9 @@ END_TEST
 
 START_TEST(a_target_has_only_escapes_of_two_digits)
     {
-        static const char *const bad[] = {"/%",   "/%4",  "/%4g", "/%g4", "/%4`", "/%`4",
-                                          "/%00", "/%1f", "/%7F", "/a#b", "/\x7f"};
+        static const char *const bad[] = {"/%",    "/%4",       "/%4g", "/%g4", "/%4`",
+                                          "/%`4",  "/%00",      "/%1f", "/%7F", "/a#b",
+                                          "/\x7f", "/\xc3\xa9", "/a\tb"};
         char line[64];
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
             (void)snprintf(line, sizeof line, "GET %s HTTP/1.1", bad[i]);
@@ -379,12 +462,13 @@ int main(void)
         a_sequence_does_nothing_before_its_start_and_after_its_end,
         a_sequence_hears_nothing_that_nobody_can_say,
         a_run_that_ends_as_it_was_told_to_is_no_failure, a_limit_that_has_passed_is_not_extended,
+        a_service_that_was_given_up_fails_no_more, a_service_is_not_ready_before_its_run_is_called,
         as_many_restarts_are_counted_as_a_limit_can_be,
         a_machine_takes_no_answer_that_it_did_not_ask_for, a_limit_beyond_the_end_of_time_is_never,
         a_machine_knows_whom_it_has, a_board_takes_no_answer_that_it_did_not_ask_for,
-        a_profile_that_has_failed_is_not_kept, the_name_of_a_field_is_a_token,
-        a_target_has_only_escapes_of_two_digits, a_page_is_of_the_host_that_it_asks,
-        of_slow_readers_the_slowest_goes,
+        a_profile_that_has_failed_is_not_kept, a_check_that_hangs_has_begun,
+        the_name_of_a_field_is_a_token, a_target_has_only_escapes_of_two_digits,
+        a_page_is_of_the_host_that_it_asks, of_slow_readers_the_slowest_goes,
         a_member_of_tracestate_has_a_key_and_a_value_of_their_bytes,
         digits_that_no_longer_fit_have_no_effect);
 }

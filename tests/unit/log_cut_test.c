@@ -123,6 +123,24 @@ START_TEST(is_an_entry_wherever_it_is_cut)
     }
 END_TEST
 
+START_TEST(leaves_out_what_follows_a_scope_that_takes_all_the_room)
+    {
+        memset(filler, 'x', sizeof filler - 1);
+        struct record record = record_of(4, SRUN_KVS(SRUN_STR("k", "v")));
+        const struct journal_entry entry = {.record = &record,
+                                            .identifier = "ledger",
+                                            .scope = filler,
+                                            .own = SRUN_KVS(SRUN_STR("own", "o"))};
+        struct journal_field field;
+        struct out out = out_over(buffer, CAPACITY);
+        entry_encode(&out, &entry);
+        size_t size = (size_t)(out.at - buffer);
+        ck_assert(out.cut);
+        ck_assert_int_eq(journal_find(buffer, size, "LOGGER_SCOPE", &field), 1);
+        ck_assert_int_eq(journal_find(buffer, size, "MESSAGE", &field), 0);
+    }
+END_TEST
+
 START_TEST(shows_a_message_beside_a_prefix_that_takes_all_the_room)
     {
         memset(filler, 'x', sizeof filler);
@@ -174,6 +192,7 @@ int main(void)
 {
     return HARNESS("log_cut", is_an_object_wherever_json_is_cut, is_a_line_wherever_text_is_cut,
                    is_an_entry_wherever_it_is_cut,
+                   leaves_out_what_follows_a_scope_that_takes_all_the_room,
                    shows_a_message_beside_a_prefix_that_takes_all_the_room,
                    keeps_whatever_a_logger_is_given_but_its_scope);
 }

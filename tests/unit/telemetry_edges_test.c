@@ -110,6 +110,20 @@ START_TEST(histograms_that_lie_apart_are_merged_into_coarser_ones)
     }
 END_TEST
 
+START_TEST(a_histogram_of_zeros_is_merged_without_buckets)
+    {
+        struct exponential sum, zeros;
+        exponential_init(&sum);
+        exponential_init(&zeros);
+        exponential_record(&sum, 1);
+        exponential_record(&zeros, 0);
+        exponential_merge(&sum, &zeros);
+        ck_assert_uint_eq(in_buckets(&sum), 1);
+        ck_assert_uint_eq(sum.zero_count, 1);
+        ck_assert(sum.min == 0 && sum.max == 1);
+    }
+END_TEST
+
 START_TEST(what_was_before_is_only_taken_from_where_something_is_now)
     {
         static const double apart[] = {1e-300, 1e300};
@@ -218,6 +232,8 @@ START_TEST(attributes_without_a_key_are_left_out)
         struct srun_kv sized = SRUN_INT("key and more", 1);
         sized.key_size = 3;
         ck_assert_uint_eq(size_of_attribute(sized), size_of_attribute(SRUN_INT("key", 1)));
+        const struct srun_kv open = {.key = "key", .type = SRUN_KV_INT, .value.i = 1};
+        ck_assert_uint_eq(size_of_attribute(open), size_of_attribute(SRUN_INT("key", 1)));
         sized.type = (enum srun_kv_type)99; /* of a later library: a value that is not set */
         ck_assert_uint_lt(size_of_attribute(sized), size_of_attribute(SRUN_INT("key", 1)));
     }
@@ -263,6 +279,53 @@ START_TEST(points_have_what_was_counted_and_no_more)
     }
 END_TEST
 
+/* A group of metrics has its scope once. */
+static size_t size_with_scopes(const struct telemetry_scope *one, const struct telemetry_scope *two)
+{
+    const struct telemetry_point point = {.integer = 1};
+    const struct telemetry_metric metrics[] = {
+        {.scope = one, .name = "a", .points = &point, .point_count = 1},
+        {.scope = two, .name = "b", .points = &point, .point_count = 1}};
+    auto_buf struct buf out = {0};
+    struct otlp_resource resource;
+    otlp_resource(&resource, NULL);
+    otlp_metrics(&out, &resource, metrics, 2);
+    otlp_resource_free(&resource);
+    ck_assert(!out.failed);
+    return out.size;
+}
+
+START_TEST(scopes_are_the_same_when_all_of_their_texts_are)
+    {
+        static const struct telemetry_scope nothing = {NULL, NULL, NULL}, empty = {"", "", ""},
+                                            one = {"x", "1", "u"}, again = {"x", "1", "u"};
+        static const struct telemetry_scope others[] = {
+            {"y", "1", "u"}, {"x", "2", "u"}, {"x", "1", "v"}};
+        ck_assert_uint_eq(size_with_scopes(&nothing, &empty), size_with_scopes(NULL, NULL));
+        size_t same = size_with_scopes(&one, &again);
+        for (size_t i = 0; i < COUNT_OF(others); i++)
+            ck_assert_uint_gt(size_with_scopes(&one, &others[i]), same);
+    }
+END_TEST
+
+START_TEST(a_request_with_a_resource_that_failed_has_failed)
+    {
+        const struct telemetry_point point = {.integer = 1};
+        const struct telemetry_metric metric = {.name = "a", .points = &point, .point_count = 1};
+        for (int i = 0; i < 2; i++) {
+            auto_buf struct buf out = {0};
+            struct otlp_resource resource;
+            otlp_resource(&resource, NULL);
+            *(i == 0 ? &resource.resource.failed : &resource.schema_url.failed) = true;
+            otlp_metrics(&out, &resource, &metric, 1);
+            ck_assert(out.failed);
+            otlp_metrics(&out, &resource, &metric, 1); /* nor does it recover */
+            ck_assert(out.failed);
+            otlp_resource_free(&resource);
+        }
+    }
+END_TEST
+
 /* --- Prometheus ------------------------------------------------------------------------------ */
 
 START_TEST(of_attributes_that_are_too_large_no_label_is_made)
@@ -296,6 +359,38 @@ START_TEST(an_exemplar_shows_its_attributes_with_or_without_a_trace)
         expect_exemplar((struct telemetry_exemplar){.attributes = one, .trace_id = {1}},
                         " # {trace_id=\"01000000000000000000000000000000\","
                         "span_id=\"0000000000000000\",a=\"1\"} 0.5 0.000");
+    }
+END_TEST
+
+START_TEST(a_sum_that_may_fall_is_a_gauge)
+    {
+        static const struct telemetry_scope scope = {"s", NULL, ""};
+        const struct telemetry_point point = {.integer = 1};
+        const struct telemetry_metric metric = {.scope = &scope,
+                                                .name = "a",
+                                                .kind = TELEMETRY_SUM,
+                                                .points = &point,
+                                                .point_count = 1};
+        auto_buf struct buf out = {0};
+        (void)prometheus_write(&out, &metric, 1, NULL, false);
+        ck_assert_ptr_nonnull(strstr(out.data, "# TYPE a gauge\na{otel_scope_name=\"s\"} 1\n"));
+    }
+END_TEST
+
+START_TEST(of_exemplars_the_newest_is_shown)
+    {
+        static const struct telemetry_exemplar exemplars[] = {{.value = 1, .time_ns = 2000000000},
+                                                              {.value = 2, .time_ns = 1000000000}};
+        const struct telemetry_point point = {
+            .integer = 1, .exemplars = exemplars, .exemplar_count = 2};
+        const struct telemetry_metric metric = {.name = "a",
+                                                .kind = TELEMETRY_SUM,
+                                                .monotonic = true,
+                                                .points = &point,
+                                                .point_count = 1};
+        auto_buf struct buf out = {0};
+        (void)prometheus_write(&out, &metric, 1, NULL, true);
+        ck_assert_ptr_nonnull(strstr(out.data, "a_total 1 # {} 1 2.000\n"));
     }
 END_TEST
 
@@ -423,7 +518,10 @@ int main(void)
         what_was_before_is_only_taken_from_where_something_is_now, labels_take_each_kind_of_value,
         labels_are_others_when_a_key_or_a_value_differs, labels_that_are_not_kept_are_the_others,
         labels_that_are_too_large_are_refused, attributes_without_a_key_are_left_out,
-        points_have_what_was_counted_and_no_more, of_attributes_that_are_too_large_no_label_is_made,
+        points_have_what_was_counted_and_no_more, scopes_are_the_same_when_all_of_their_texts_are,
+        a_request_with_a_resource_that_failed_has_failed, a_sum_that_may_fall_is_a_gauge,
+        of_exemplars_the_newest_is_shown, a_histogram_of_zeros_is_merged_without_buckets,
+        of_attributes_that_are_too_large_no_label_is_made,
         an_exemplar_shows_its_attributes_with_or_without_a_trace,
         fields_of_a_wrong_type_in_a_reply_say_nothing,
         the_wait_is_that_of_a_retry_info_that_can_be_read,
