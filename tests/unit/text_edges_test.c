@@ -123,6 +123,36 @@ START_TEST(a_verdict_says_what_is_known)
     }
 END_TEST
 
+START_TEST(a_verdict_on_all_weighs_what_each_says)
+    {
+        struct survey_service services[2] = {
+            {.info = {.name = "a", .state = SRUN_STARTING, .critical = true}},
+            {.info = {.name = "b", .state = SRUN_RUNNING, .critical = true}}};
+        struct survey survey = {.run = {.state = "running", .ready = 1},
+                                .overall = SRUN_HEALTH_HEALTHY,
+                                .count = 2,
+                                .services = services};
+        enum verdict_mark marks[2] = {VERDICT_LEFT_OUT, VERDICT_COUNTS};
+        struct verdict out;
+        verdict_program(&survey, VERDICT_READY, NULL, &out);
+        ck_assert_int_eq(out.answer, VERDICT_OK); /* of a moment ago */
+        survey.run.ready = 0;
+        verdict_program(&survey, VERDICT_READY, NULL, &out);
+        ck_assert_int_eq(out.answer, VERDICT_NOT_NOW);
+        survey.overall = SRUN_HEALTH_UNHEALTHY;
+        services[0].info.state = SRUN_RUNNING;
+        verdict_program(&survey, VERDICT_HEALTH, NULL, &out);
+        ck_assert_str_eq(out.why, "the program is unhealthy");
+        verdict_program(&survey, VERDICT_LIVE, NULL, &out);
+        ck_assert_int_eq(out.answer, VERDICT_OK);
+        services[1].health.status = SRUN_HEALTH_UNHEALTHY; /* by one it does not name */
+        services[1].health.own = SRUN_HEALTH_HEALTHY;
+        verdict_program(&survey, VERDICT_HEALTH, marks, &out);
+        ck_assert_int_eq(out.answer, VERDICT_FAILED);
+        ck_assert_int_eq(marks[1], VERDICT_COUNTS);
+    }
+END_TEST
+
 /* --- read ------------------------------------------------------------------------------------ */
 
 START_TEST(a_level_has_letters_and_a_distance_of_digits)
@@ -186,7 +216,7 @@ int main(void)
         "text_edges", characters_that_are_not_seen_are_marks,
         a_number_of_an_error_without_a_name_is_shown,
         what_lies_beyond_all_characters_prints_as_those_do, a_secret_is_hidden_however_it_is_quoted,
-        a_verdict_says_what_is_known, a_level_has_letters_and_a_distance_of_digits,
-        a_number_that_does_not_fit_is_out_of_range, only_names_that_are_near_are_suggested,
-        characters_are_counted_to_the_end_at_most);
+        a_verdict_says_what_is_known, a_verdict_on_all_weighs_what_each_says,
+        a_level_has_letters_and_a_distance_of_digits, a_number_that_does_not_fit_is_out_of_range,
+        only_names_that_are_near_are_suggested, characters_are_counted_to_the_end_at_most);
 }
