@@ -260,6 +260,7 @@ static void help_text(struct buf *out, const char *help, bool openmetrics)
 {
     auto_buf struct buf escaped = {0};
     labels_value(&escaped, help, strlen(help));
+    out->failed |= escaped.failed;
     /* As a label's value; but in the text format a quote stands for itself. */
     for (size_t i = 0; i < escaped.size; i++) {
         bool quote = escaped.data[i] == '\\' && escaped.data[i + 1] == '"' && !openmetrics;

@@ -9,7 +9,6 @@
 #include "admin/token.h"
 #include "base/fd.h"
 #include "base/proc.h"
-#include "base/wire.h"
 #include "crash.h"
 #include "health/mailbox.h"
 #include "leaks.h"
@@ -98,27 +97,6 @@ START_TEST(remembers_what_to_load_later_or_says_why_not)
 #ifdef PLUGIN
         scenario_each("late", FAULT_SYSTEM, open_late, NULL);
 #endif
-    }
-END_TEST
-
-/* A message fills the memory there is, and its length takes one byte more than was guessed. */
-static void write_message(void *arg)
-{
-    static const char text[512];
-    struct buf out = {0};
-    (void)arg;
-    scenario_arm();
-    struct wire_mark mark = wire_open(&out, 1, 1);
-    buf_add(&out, text, sizeof text - 1 - out.size);
-    wire_close(&out, mark);
-    unsigned failed = scenario_disarm();
-    SCENARIO_ASSERT((failed > 0) == out.failed, "%zu", out.size);
-    buf_free(&out);
-}
-
-START_TEST(writes_a_message_or_says_that_it_failed)
-    {
-        scenario_each("message", FAULT_SYSTEM, write_message, NULL);
     }
 END_TEST
 
@@ -490,8 +468,8 @@ int main(void)
 {
     return HARNESS(
         "fault.corners", reads_a_credential_or_has_no_token, reads_the_environment_or_says_why_not,
-        writes_a_message_or_says_that_it_failed, remembers_what_to_load_later_or_says_why_not,
-        is_looked_at_anew_or_says_why_not, takes_what_the_manager_gives_or_counts_it,
+        remembers_what_to_load_later_or_says_why_not, is_looked_at_anew_or_says_why_not,
+        takes_what_the_manager_gives_or_counts_it,
         replaces_what_a_dead_process_left_or_says_why_not,
         finds_a_place_for_the_unix_socket_or_says_why_not, removes_no_pid_file_that_it_cannot_read,
         finds_the_program_or_says_why_not, learns_an_empty_environment_or_says_why_not,

@@ -110,6 +110,17 @@ START_TEST(histograms_that_lie_apart_are_merged_into_coarser_ones)
     }
 END_TEST
 
+START_TEST(a_histogram_that_begins_within_and_ends_beyond_is_merged)
+    {
+        struct exponential sum = {.scale = 5, .offset = 0, .used = 1, .count = 1, .buckets = {1}};
+        struct exponential other = {.scale = 5, .offset = 100, .used = 100, .count = 2};
+        other.buckets[0] = other.buckets[99] = 1;
+        exponential_merge(&sum, &other);
+        ck_assert_int_eq(sum.scale, 4);
+        ck_assert_uint_eq(in_buckets(&sum), 3);
+    }
+END_TEST
+
 START_TEST(a_histogram_of_zeros_is_merged_without_buckets)
     {
         struct exponential sum, zeros;
@@ -302,6 +313,7 @@ START_TEST(scopes_are_the_same_when_all_of_their_texts_are)
         static const struct telemetry_scope others[] = {
             {"y", "1", "u"}, {"x", "2", "u"}, {"x", "1", "v"}};
         ck_assert_uint_eq(size_with_scopes(&nothing, &empty), size_with_scopes(NULL, NULL));
+        ck_assert_uint_eq(size_with_scopes(&empty, &nothing), size_with_scopes(NULL, NULL));
         size_t same = size_with_scopes(&one, &again);
         for (size_t i = 0; i < COUNT_OF(others); i++)
             ck_assert_uint_gt(size_with_scopes(&one, &others[i]), same);
@@ -379,10 +391,11 @@ END_TEST
 
 START_TEST(of_exemplars_the_newest_is_shown)
     {
-        static const struct telemetry_exemplar exemplars[] = {{.value = 1, .time_ns = 2000000000},
+        static const struct telemetry_exemplar exemplars[] = {{.value = 3, .time_ns = 1500000000},
+                                                              {.value = 1, .time_ns = 2000000000},
                                                               {.value = 2, .time_ns = 1000000000}};
         const struct telemetry_point point = {
-            .integer = 1, .exemplars = exemplars, .exemplar_count = 2};
+            .integer = 1, .exemplars = exemplars, .exemplar_count = 3};
         const struct telemetry_metric metric = {.name = "a",
                                                 .kind = TELEMETRY_SUM,
                                                 .monotonic = true,
@@ -521,6 +534,7 @@ int main(void)
         points_have_what_was_counted_and_no_more, scopes_are_the_same_when_all_of_their_texts_are,
         a_request_with_a_resource_that_failed_has_failed, a_sum_that_may_fall_is_a_gauge,
         of_exemplars_the_newest_is_shown, a_histogram_of_zeros_is_merged_without_buckets,
+        a_histogram_that_begins_within_and_ends_beyond_is_merged,
         of_attributes_that_are_too_large_no_label_is_made,
         an_exemplar_shows_its_attributes_with_or_without_a_trace,
         fields_of_a_wrong_type_in_a_reply_say_nothing,

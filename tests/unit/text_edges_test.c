@@ -79,6 +79,8 @@ static const struct {
     {"token: bearer y", "token: ***"},
     {"token: bearers y", "token: *** y"},
     {"password=secret=x y", "password=*** y"},
+    {"password=secret=\"x y\" z", "password=***\" z"},
+    {"password=secret='x y' z", "password=***' z"},
     {"password=\"\" c", "password=\"\" c"},
     {"password= ", "password= "},
 };
@@ -110,6 +112,8 @@ START_TEST(a_verdict_says_what_is_known)
         (void)strcpy(service.health.note, "full");
         ck_assert_str_eq(why(service, VERDICT_HEALTH), "full; a -> b");
         service.health.path[0] = '\0';
+        ck_assert_str_eq(why(service, VERDICT_HEALTH), "full");
+        service.health.status = SRUN_HEALTH_DEGRADED;
         ck_assert_str_eq(why(service, VERDICT_HEALTH), "full");
         service.health.status = SRUN_HEALTH_HEALTHY;
         service.info.state = SRUN_STARTING;
