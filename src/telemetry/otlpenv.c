@@ -65,7 +65,7 @@ static bool read_endpoint(struct reading *reading, const char *value)
     int rc = endpoint_url(&url, &wish, NULL);
     if (rc == -EINVAL)
         return wrong(reading, "is not an endpoint");
-    reading->failed = reading->failed || rc < 0;
+    reading->failed |= rc < 0;
     reading->out->endpoint_as_is = wish.as_is;
     return own(reading, &reading->out->endpoint, value);
 }

@@ -232,7 +232,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
     scope_text(&w.scope, entry->metric->scope);
     if (is_histogram(entry->metric))
         render_bounds(&w);
-    out->failed = out->failed || w.scope.failed || w.bounds.failed;
+    out->failed |= w.scope.failed | w.bounds.failed;
     for (size_t i = 0; i < entry->metric->point_count && !out->failed; i++) {
         const struct telemetry_point *point = &entry->metric->points[i];
         use_labels(&w, point);
@@ -240,7 +240,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
             histogram_point(&w, point);
         else
             plain_point(&w, point);
-        out->failed = out->failed || w.labels.failed;
+        out->failed |= w.labels.failed;
     }
     buf_free(&w.scope);
     buf_free(&w.bounds);
