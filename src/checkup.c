@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/duration.h"
+#include "base/ensure.h"
 #include "base/fd.h"
 #include "capture.h"
 #include "checkup_watch.h"
@@ -418,6 +419,7 @@ bool checkup_turn(srun_runner *runner, int64_t now)
     while (checkup->board != NULL && next_action(checkup, now, &action)) {
         struct checkup_entry *entry =
             action.service != BOARD_NOBODY ? &checkup->entries[action.service] : NULL;
+        ENSURE(entry != NULL || action.kind == BOARD_OVERALL);
         switch (action.kind) {
         case BOARD_CHECK:
             check(runner, entry);

@@ -211,7 +211,7 @@ int srun_health_consume(srun_context *ctx, const char *const *names,
 {
     srun_health_watch *watch = NULL;
     int rc = srun_health_subscribe(ctx, names, &watch, err);
-    if (rc < 0)
+    if (watch == NULL)
         return rc;
     struct srun_health health;
     while (rc == 0) {

@@ -73,6 +73,7 @@ static const char *name_at(const struct reader *reader, const struct knob *knobs
 {
     if (reader->depth == AT_GROUP && reader->group != NULL)
         return strcmp(knobs[i].group, reader->group) == 0 ? knobs[i].key : NULL;
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): each knob has a group
     return i > 0 && strcmp(knobs[i].group, knobs[i - 1].group) == 0 ? NULL : knobs[i].group;
 }
 

@@ -151,6 +151,7 @@ static bool sleeps_on(const srun_context *ctx, int64_t until)
 static void sleep_virtually_locked(srun_context *ctx, int64_t until)
 {
     struct context_sleeper self = {until, gettid(), ctx->sleepers}, **place = &ctx->sleepers;
+    // cppcheck-suppress autoVariables ; it is taken out before the function returns
     ctx->sleepers = &self;
     while (sleeps_on(ctx, until))
         (void)pthread_cond_wait(&ctx->changed, &ctx->lock);

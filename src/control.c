@@ -155,8 +155,10 @@ static void take_withdrawal(srun_runner *runner)
 }
 
 /* The service whose side verb has answered. */
-#define SERVICE_OF(item, verb)                                                                     \
-    ((struct service *)(void *)((char *)(item)-offsetof(struct service, verb.side.item)))
+static struct service *service_of(struct inbox_item *item, size_t at)
+{
+    return (void *)((char *)item - at);
+}
 
 static void take_inbox(srun_runner *runner)
 {
@@ -170,11 +172,12 @@ static void take_inbox(srun_runner *runner)
         else if (item->kind == ITEM_HOOK)
             runner->hook.returned = true;
         else if (item->kind == ITEM_DRAIN)
-            service_drain_told(SERVICE_OF(item, drain));
+            service_drain_told(service_of(item, offsetof(struct service, drain.side.item)));
         else if (item->kind == ITEM_CHECK)
-            checkup_take_answer(runner, SERVICE_OF(item, check));
+            checkup_take_answer(runner,
+                                service_of(item, offsetof(struct service, check.side.item)));
         else if (item->kind == ITEM_HEAR)
-            checkup_take_heard(runner, SERVICE_OF(item, hear));
+            checkup_take_heard(runner, service_of(item, offsetof(struct service, hear.side.item)));
         else if (item->kind == ITEM_PUSH)
             checkup_take_push(runner, item);
         else if (item->kind == ITEM_SUCCESSION)

@@ -343,7 +343,8 @@ static bool is_address(const char *text)
     const char *port = strrchr(text, ':');
     size_t size = port == NULL ? 0 : (size_t)(port - text);
     if (size == 0 || size >= sizeof host || port[1] == '\0' || strlen(port) > 6 ||
-        strspn(port + 1, "0123456789") != strlen(port + 1) || atoi(port + 1) > UINT16_MAX)
+        strspn(port + 1, "0123456789") != strlen(port + 1) ||
+        strtol(port + 1, NULL, 10) > UINT16_MAX)
         return false;
     memcpy(host, text, size);
     host[size] = '\0';

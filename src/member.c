@@ -132,7 +132,9 @@ bool member_up(struct member *m, srun_state goal, int64_t now, struct sequence_a
     case SRUN_INITIATING:
         return up_initiating(m, now, out);
     case SRUN_INITIATED:
-        return goal == SRUN_RUNNING && enter(m, LIFECYCLE_RUN, m->is.ready_ns, now, out);
+        if (goal != SRUN_RUNNING)
+            return false;
+        return enter(m, LIFECYCLE_RUN, m->is.ready_ns, now, out);
     case SRUN_STARTING:
         return up_starting(m, now, out);
     default:

@@ -124,7 +124,7 @@ static bool tell(enum sequence_action_kind kind, struct sequence_action *out)
 static int64_t stop_budget(const struct sequence *seq, const struct member *m, int64_t now)
 {
     int64_t left = seq->grace_until > now ? seq->grace_until - now : 0;
-    if (seq->phase != STOPPING || seq->stop_need <= left || seq->stop_need == 0)
+    if (seq->phase != STOPPING || seq->stop_need <= left)
         return m->is.stop_ns;
     return (int64_t)((__int128)m->is.stop_ns * left / seq->stop_need);
 }
@@ -224,7 +224,8 @@ static bool drive_up(struct sequence *seq, srun_state goal, int64_t now,
                 fail_if_always(seq, m, now);
                 return true;
             }
-            there &= m->state >= goal && m->state <= SRUN_RUNNING && m->restart == RESTART_NONE;
+            /* Who shuts down while nothing ends is being restarted. */
+            there &= m->state >= goal && m->restart == RESTART_NONE;
         }
         if (!there)
             return false;

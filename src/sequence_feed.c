@@ -204,7 +204,7 @@ static void on_gate_returned(struct sequence *seq, struct member *m, int code, i
 
 static void on_extend(const struct sequence *seq, struct member *m, int64_t span, int64_t now)
 {
-    bool limited = m->deadline != SEQUENCE_NEVER && !m->overrun && !m->stuck;
+    bool limited = m->deadline != SEQUENCE_NEVER && !m->overrun;
     int64_t until = time_add(now, span);
     if (seq->phase == STOPPING)
         until = time_min(until, seq->grace_until);
@@ -260,7 +260,7 @@ static void feed_member(struct sequence *seq, struct member *m, const struct seq
     case SEQUENCE_GATE_RETURNED:
         on_gate_returned(seq, m, event->code, now);
         break;
-    case SEQUENCE_SHUTDOWN:
+    default: /* SEQUENCE_SHUTDOWN is no member's */
         break;
     }
 }

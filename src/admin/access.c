@@ -108,9 +108,10 @@ static void lacks_right(const struct access_ask *ask, struct access_verdict *ver
 /* "http://" and the Host; an https:// is a proxy's, before us. */
 static bool is_same_origin(const char *origin, const char *host)
 {
-    const char *behind = strstr(origin, "://");
-    bool http = strncasecmp(origin, "http://", 7) == 0 || strncasecmp(origin, "https://", 8) == 0;
-    return http && behind != NULL && host != NULL && strcasecmp(behind + 3, host) == 0;
+    size_t scheme = strncasecmp(origin, "http://", 7) == 0    ? 7
+                    : strncasecmp(origin, "https://", 8) == 0 ? 8
+                                                              : 0;
+    return scheme > 0 && host != NULL && strcasecmp(origin + scheme, host) == 0;
 }
 
 /* A page of another site can make a browser send all that a form can; not this field, without

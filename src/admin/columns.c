@@ -40,7 +40,7 @@ static size_t add_valid(struct buf *out, const char *text, size_t size)
         } else {
             buf_text(out, "?");
             unsigned char lead = (unsigned char)text[at];
-            length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+            length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : 3; /* none of four bytes is hidden */
         }
         at += length;
     }

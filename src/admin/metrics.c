@@ -8,7 +8,7 @@ int metrics_write(struct buf *out, struct admin *admin, const char *accept,
                   char type[METRICS_TYPE_MAX])
 {
     const struct admin_host *host = admin_host(admin);
-    strcpy(type, METRICS_TYPE);
+    memcpy(type, METRICS_TYPE, sizeof METRICS_TYPE);
     return host->metrics != NULL ? host->metrics(host->runner, accept, out, type, METRICS_TYPE_MAX)
                                  : 0;
 }

@@ -11,6 +11,8 @@
 /* 0; or a negative code: status 500 with the text of err. */
 typedef int admin_view(srun_admin_exchange *exchange, srun_err *err);
 
+/* In the order of the tables' columns. */
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct admin_route {
     const char *method; /* "GET" (HEAD too) or "POST" */
     const char *path;   /* one that ends in a slash (but the root) stands for all below it */

@@ -13,7 +13,7 @@ const char *show_ms(char out[SHOW_MAX], int64_t ms)
 {
     static const int64_t second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
     if (ms < 0)
-        return strcpy(out, "-");
+        return memcpy(out, "-", sizeof "-");
     if (ms >= 4 * day) {
         (void)snprintf(out, SHOW_MAX, "%" PRId64 "d%" PRId64 "h", ms / day, ms % day / hour);
         return out;
@@ -39,7 +39,7 @@ const char *show_time(char out[SHOW_MAX], int64_t unix_ms)
     char text[32];
     if (unix_ms <= 0 || localtime_r(&seconds, &parts) == NULL ||
         strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts) == 0)
-        return strcpy(out, "-");
+        return memcpy(out, "-", sizeof "-");
     (void)snprintf(out, SHOW_MAX, "%s.%03d", text, (int)(unix_ms % 1000));
     return out;
 }

@@ -55,7 +55,7 @@ const char *views_build_id(char out[VIEWS_BUILD_ID_MAX])
         if (headers[i].p_type == PT_NOTE)
             id = find_note((const void *)(base + headers[i].p_vaddr), headers[i].p_memsz, &size);
     out[0] = '\0';
-    for (size_t i = 0; i < size && used + 2 < VIEWS_BUILD_ID_MAX; i++, used += 2)
+    for (size_t i = 0; id != NULL && i < size && used + 2 < VIEWS_BUILD_ID_MAX; i++, used += 2)
         (void)snprintf(out + used, 3, "%02x", id[i]);
     return out;
 }

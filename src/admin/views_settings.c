@@ -16,12 +16,14 @@
 
 static bool next_setting(const struct admin_host *host, size_t index, struct admin_setting *out)
 {
-    char name[128], clean[sizeof out->value];
+    char name[128], clean[sizeof out->value] = "";
     if (host->setting == NULL || index >= SETTINGS_MAX || !host->setting(host->runner, index, out))
         return false;
     (void)snprintf(name, sizeof name, "%.60s.%.60s", out->group, out->key);
-    (void)strcpy(out->value, redact_value(clean, sizeof out->value, name, out->value));
-    (void)strcpy(out->fallback, redact_value(clean, sizeof out->fallback, name, out->fallback));
+    (void)redact_value(clean, sizeof clean, name, out->value);
+    memcpy(out->value, clean, sizeof out->value);
+    (void)redact_value(clean, sizeof out->fallback, name, out->fallback);
+    memcpy(out->fallback, clean, sizeof out->fallback);
     return true;
 }
 
@@ -75,10 +77,11 @@ int config_view(srun_admin_exchange *exchange, srun_err *err)
 
 static bool next_flag(const struct admin_host *host, size_t index, struct admin_flag *out)
 {
-    char clean[sizeof out->value];
+    char clean[sizeof out->value] = "";
     if (host->flag == NULL || index >= SETTINGS_MAX || !host->flag(host->runner, index, out))
         return false;
-    (void)strcpy(out->value, redact_value(clean, sizeof clean, out->name, out->value));
+    (void)redact_value(clean, sizeof clean, out->name, out->value);
+    memcpy(out->value, clean, sizeof out->value);
     return true;
 }
 

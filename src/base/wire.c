@@ -35,7 +35,7 @@ static void put_little(char *at, uint64_t value, size_t size)
 /* Writes the tag and makes sure that `more` bytes fit behind it. NULL: out of memory. */
 static char *tag(struct buf *out, uint32_t field, enum wire_type type, size_t more)
 {
-    if (more > SIZE_MAX - TAG_MAX || !buf_reserve(out, more + TAG_MAX))
+    if (!buf_reserve(out, more + TAG_MAX))
         return NULL;
     out->size += put_varint(out->data + out->size, (uint64_t)field << 3 | (uint64_t)type);
     return out->data + out->size;
@@ -109,12 +109,6 @@ void wire_bytes_always(struct buf *out, uint32_t field, const void *data, size_t
     char *at = lengthy(out, field, size);
     if (at != NULL && size > 0)
         memcpy(at, data, size);
-}
-
-void wire_bytes(struct buf *out, uint32_t field, const void *data, size_t size)
-{
-    if (size > 0)
-        wire_bytes_always(out, field, data, size);
 }
 
 /* Most text is ASCII, which eight bytes at a time can show. */
@@ -237,9 +231,9 @@ void wire_close(struct buf *out, struct wire_mark mark)
 static bool take_varint(struct wire_reader *in, uint64_t *out)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70 && in->at < in->end; shift += 7) {
+    for (unsigned shift = 0; in->at < in->end; shift += 7) {
         unsigned char byte = *in->at++;
-        if (shift == 63 && byte > 1)
+        if (shift == 63 && byte > 1) /* so there is no byte after it either */
             return false;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {

@@ -21,7 +21,6 @@ void wire_fixed32(struct buf *out, uint32_t field, uint32_t value);
 void wire_fixed64(struct buf *out, uint32_t field, uint64_t value);
 /* Left out when empty. NULL is empty. */
 void wire_text(struct buf *out, uint32_t field, const char *text);
-void wire_bytes(struct buf *out, uint32_t field, const void *data, size_t size);
 
 /* Members of a oneof, and optional ones: written also when zero or empty. */
 void wire_uint_always(struct buf *out, uint32_t field, uint64_t value);

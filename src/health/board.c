@@ -438,7 +438,7 @@ static bool do_due(struct board *board, struct entry *entry, int64_t now, struct
         entry->view.next_at = entry->next_at;
         return tell(board, entry, BOARD_CHECK, out);
     }
-    if (now >= entry->expires_at) {
+    if (now >= entry->expires_at) { /* GCOV_EXCL_BR_LINE: else nothing was due */
         entry->expires_at = BOARD_NEVER;
         take_silence(board, service, SRUN_HEALTH_STALE, now);
     }

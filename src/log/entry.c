@@ -104,7 +104,7 @@ static void put_field(struct out *out, const char *name, size_t name_size, const
         put_length(out, taken);
     (void)out_put(out, value, taken);
     (void)out_put(out, "\n", 1);
-    out->cut = out->cut || taken < size;
+    out->cut = taken < size;
 }
 
 #define PUT(out, name, value, size) put_field((out), (name), sizeof(name) - 1, (value), (size))

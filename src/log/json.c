@@ -8,6 +8,7 @@
  */
 #include "log/json.h"
 
+#include "base/ensure.h"
 #include "base/number.h"
 #include "log/level.h"
 #include "log/plain.h"
@@ -225,8 +226,7 @@ void json_attrs(struct out *out, const struct srun_kv *kvs)
 static inline __attribute__((always_inline)) void put_head(struct out *out,
                                                            const struct record *record)
 {
-    if (!out_fits(out, HEAD_MAX + sizeof record->stamp->offset))
-        return;
+    ENSURE(out_room(out) >= HEAD_MAX + sizeof record->stamp->offset); /* RECORD_CAPACITY_MIN */
     const struct stamp *stamp = record->stamp;
     char *at = out->at;
     memcpy(at, "{\"time\":\"", 9);

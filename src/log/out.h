@@ -42,6 +42,7 @@ static inline bool out_put(struct out *out, const char *data, size_t size)
 {
     if (!out_fits(out, size))
         return false;
+    // cppcheck-suppress uninitvar ; data is filled while its size is computed, in the same call
     memcpy(out->at, data, size);
     out->at += size;
     return true;

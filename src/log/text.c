@@ -10,6 +10,7 @@
 #include "log/text.h"
 
 #include "base/duration.h"
+#include "base/ensure.h"
 #include "base/number.h"
 #include "log/level.h"
 #include "log/plain.h"
@@ -62,7 +63,7 @@ static size_t escape(char at[12], const char *text, size_t size, uint32_t rune)
         return put_hex(at, 'x', (unsigned char)*text, 2);
     if (rune == '"' || rune == '\\' || (rune >= 7 && rune <= 13)) {
         at[0] = '\\';
-        at[1] = rune >= 7 && rune <= 13 ? letters[rune - 7] : (char)rune;
+        at[1] = rune <= 13 ? letters[rune - 7] : (char)rune;
         return 2;
     }
     if (rune_prints(rune)) {
@@ -233,8 +234,7 @@ void text_attrs(struct out *out, const struct srun_kv *kvs)
 static inline __attribute__((always_inline)) void put_head(struct out *out,
                                                            const struct record *record)
 {
-    if (!out_fits(out, HEAD_MAX + sizeof record->stamp->offset))
-        return;
+    ENSURE(out_room(out) >= HEAD_MAX + sizeof record->stamp->offset); /* RECORD_CAPACITY_MIN */
     const struct stamp *stamp = record->stamp;
     char *at = out->at;
     memcpy(at, "time=", 5);

@@ -121,7 +121,7 @@ static void set_cfa_expression(struct state *state, struct cursor expression)
     } else if (size >= 3 && expression.at[0] == 0x76 && expression.end[-1] == 0x06) {
         (void)cursor_take(&expression, 1); /* DW_OP_breg6 N, DW_OP_deref */
         state->offset = cursor_sleb(&expression);
-        if (!expression.bad && expression.end - expression.at == 1)
+        if (expression.end - expression.at == 1)
             state->kind = CFI_FP_DEREF;
     }
 }

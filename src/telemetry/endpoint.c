@@ -64,7 +64,7 @@ static bool host_fits(struct parts *parts)
             return false;
         name++;
     }
-    if (name == 0 || name > size)
+    if (name == 0)
         return false;
     parts->has_port = name < size;
     if (!parts->has_port)

@@ -65,7 +65,7 @@ static void value_fields(struct buf *out, const struct srun_kv *kv)
     case SRUN_KV_ERRNO:
         value_text(out, srun_strerror((int)kv->value.i));
         break;
-    case SRUN_KV_END:
+    default: /* SRUN_KV_END is no attribute; a type that this library does not know has no value */
         break;
     }
 }

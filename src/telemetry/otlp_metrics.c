@@ -101,7 +101,7 @@ static void encode_point(struct buf *out, const struct telemetry_metric *metric,
     case TELEMETRY_HISTOGRAM:
         encode_histogram(out, metric, point);
         break;
-    case TELEMETRY_EXPONENTIAL_HISTOGRAM:
+    default: /* TELEMETRY_EXPONENTIAL_HISTOGRAM */
         encode_exponential(out, point);
         break;
     }

@@ -65,7 +65,7 @@ static bool read_endpoint(struct reading *reading, const char *value)
     int rc = endpoint_url(&url, &wish, NULL);
     if (rc == -EINVAL)
         return wrong(reading, "is not an endpoint");
-    reading->failed = reading->failed || rc < 0;
+    reading->failed |= rc < 0;
     reading->out->endpoint_as_is = wish.as_is;
     return own(reading, &reading->out->endpoint, value);
 }
@@ -73,15 +73,17 @@ static bool read_endpoint(struct reading *reading, const char *value)
 static bool read_insecure(struct reading *reading, const char *value)
 {
     reading->out->insecure = strcasecmp(value, "true") == 0;
-    return reading->out->insecure || strcasecmp(value, "false") == 0 ||
-           wrong(reading, "is not true or false");
+    if (!reading->out->insecure && strcasecmp(value, "false") != 0)
+        return wrong(reading, "is not true or false");
+    return true;
 }
 
 static bool read_compression(struct reading *reading, const char *value)
 {
     reading->out->gzip = strcasecmp(value, "gzip") == 0;
-    return reading->out->gzip || strcasecmp(value, "none") == 0 ||
-           wrong(reading, "is not gzip or none");
+    if (!reading->out->gzip && strcasecmp(value, "none") != 0)
+        return wrong(reading, "is not gzip or none");
+    return true;
 }
 
 static bool read_timeout(struct reading *reading, const char *value)

@@ -38,7 +38,9 @@ static void *last_of_histogram(const struct telemetry_reader *reader, struct sru
 {
     bool first = series->last[reader->index] == NULL;
     struct extremes *pending = last_of(reader, series, size);
-    if (first && pending != NULL)
+    if (pending == NULL)
+        return NULL;
+    if (first)
         *pending = *series->ever;
     return pending;
 }

@@ -102,7 +102,7 @@ static void line(struct writer *w, const char *suffix, const char *more, const c
         }
         if (more_size > 0)
             at = put(at, more, more_size);
-        at -= at[-1] == ',' && more_size == 0;
+        at -= more_size == 0; /* the comma */
         *open = '{';
         *at++ = '}';
     }
@@ -232,7 +232,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
     scope_text(&w.scope, entry->metric->scope);
     if (is_histogram(entry->metric))
         render_bounds(&w);
-    out->failed = out->failed || w.scope.failed || w.bounds.failed;
+    out->failed |= w.scope.failed | w.bounds.failed;
     for (size_t i = 0; i < entry->metric->point_count && !out->failed; i++) {
         const struct telemetry_point *point = &entry->metric->points[i];
         use_labels(&w, point);
@@ -240,7 +240,7 @@ static void write_points(struct buf *out, const struct entry *entry, bool openme
             histogram_point(&w, point);
         else
             plain_point(&w, point);
-        out->failed = out->failed || w.labels.failed;
+        out->failed |= w.labels.failed;
     }
     buf_free(&w.scope);
     buf_free(&w.bounds);
@@ -260,6 +260,7 @@ static void help_text(struct buf *out, const char *help, bool openmetrics)
 {
     auto_buf struct buf escaped = {0};
     labels_value(&escaped, help, strlen(help));
+    out->failed |= escaped.failed;
     /* As a label's value; but in the text format a quote stands for itself. */
     for (size_t i = 0; i < escaped.size; i++) {
         bool quote = escaped.data[i] == '\\' && escaped.data[i + 1] == '"' && !openmetrics;

@@ -125,8 +125,8 @@ void prometheus_exemplar(struct buf *out, const struct telemetry_exemplar *exemp
     size_t left = RUNES_MAX - (in_trace ? RUNES_OF_IDS : 0);
     if (exemplar->attributes != NULL)
         prometheus_labels(&labels, exemplar->attributes);
-    out->failed = out->failed || labels.failed;
-    bool fits = labels.size > 0 && !labels.failed && runes_of(labels.data, labels.size) <= left &&
+    out->failed |= labels.failed;
+    bool fits = labels.size > 0 && runes_of(labels.data, labels.size) <= left &&
                 !names_an_id(labels.data, labels.size);
     buf_text(out, " # {");
     if (in_trace) {

@@ -51,7 +51,7 @@ static void add_unit(struct buf *out, const char *unit, size_t size, const struc
             return;
         }
     add_clean(out, out->size, unit, size);
-    while (out->size > 0 && !out->failed && out->data[out->size - 1] == '_')
+    while (out->size > 0 && out->data[out->size - 1] == '_')
         out->data[--out->size] = '\0';
 }
 
@@ -112,7 +112,7 @@ void prometheus_name(struct buf *out, const struct telemetry_metric *metric, siz
         buf_text(out, "_");
     add_clean(out, start, metric->name, strlen(metric->name));
     unit_text(&unit, metric);
-    out->failed = out->failed || unit.failed;
+    out->failed |= unit.failed;
     if (out->failed)
         return;
     if (counter && ends_in(out, start, "total"))

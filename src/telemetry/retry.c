@@ -137,11 +137,11 @@ static bool date_parts(const char *text, struct tm *tm)
     return !in.bad && *in.at == '\0';
 }
 
+/* No number here has a sign. */
 static bool date_fits(const struct tm *tm)
 {
-    return tm->tm_mday >= 1 && tm->tm_mday <= 31 && tm->tm_hour >= 0 && tm->tm_hour <= 23 &&
-           tm->tm_min >= 0 && tm->tm_min <= 59 && tm->tm_sec >= 0 && tm->tm_sec <= 60 &&
-           tm->tm_year >= 70;
+    return tm->tm_mday >= 1 && tm->tm_mday <= 31 && tm->tm_hour <= 23 && tm->tm_min <= 59 &&
+           tm->tm_sec <= 60 && tm->tm_year >= 70;
 }
 
 int64_t retry_after_s(const char *text, int64_t wall_s)

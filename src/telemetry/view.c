@@ -119,7 +119,9 @@ static bool copy_keep(struct meter_view *copy, const char *const *keep)
 double *view_copy_bounds(const double *bounds, size_t count)
 {
     double *copy = calloc(count + 1, sizeof *copy);
-    if (copy != NULL && count > 0)
+    if (copy == NULL)
+        return NULL;
+    if (count > 0)
         memcpy(copy, bounds, count * sizeof *copy);
     return copy;
 }

@@ -366,6 +366,7 @@ int sockets_listen(struct sockets *sockets, const char *name, const char *addres
     pthread_mutex_lock(&sockets->turn);
     rc = listen_in_turn(&request, err);
     for (unsigned i = 0; rc == 0 && i < count; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): each has its entry now
         fds[i] = request.members[i].entry->fd;
     if (rc == 0 && found != NULL)
         *found = (struct sockets_found){request.members[0].entry->origin, request.fixed};

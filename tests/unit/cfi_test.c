@@ -4,6 +4,7 @@
  */
 #include "base/ensure.h"
 #include "base/libc.h"
+#include "base/pages.h"
 #include "harness.h"
 #include "profile/cfi.h"
 #include "profile/unwind.h"
@@ -146,6 +147,207 @@ START_TEST(says_unknown_from_where_a_program_makes_no_sense)
         struct cfi_rows rows = read_section(&section);
         ck_assert_uint_eq(row_at(&rows, CODE)->kind, CFI_SP);
         ck_assert_uint_eq(row_at(&rows, CODE + 4)->kind, CFI_UNKNOWN);
+        cfi_free(&rows);
+    }
+END_TEST
+
+/* A function of 0x20 bytes with this program, and the row of its last byte. */
+static struct cfi_row row_after(const char *program, size_t size)
+{
+    struct section section = {.size = 0};
+    put_cie(&section, "zR", 1);
+    put_fde(&section, CODE, 0x20, program, size);
+    struct cfi_rows rows = read_section(&section);
+    struct cfi_row row = *row_at(&rows, CODE + 0x1f);
+    cfi_free(&rows);
+    return row;
+}
+
+static const struct program_case {
+    const char *program;
+    size_t size;
+    enum cfi_kind kind;
+    int32_t offset, fp_at;
+} programs[] = {
+#define PROGRAM(literal) literal, sizeof(literal) - 1
+    {PROGRAM("\x12\x07\x7e"), CFI_SP, 16, CFI_FP_SAME},        /* def_cfa_sf */
+    {PROGRAM("\x13\x7d"), CFI_SP, 24, CFI_FP_SAME},            /* def_cfa_offset_sf */
+    {PROGRAM("\x05\x06\x02"), CFI_SP, 8, -16},                 /* offset_extended */
+    {PROGRAM("\x11\x06\x02"), CFI_SP, 8, -16},                 /* ..._sf */
+    {PROGRAM("\x2f\x06\x02"), CFI_SP, 8, 16},                  /* GNU_negative_... */
+    {PROGRAM("\x86\x02\x06\x06"), CFI_SP, 8, CFI_FP_SAME},     /* restore_extended */
+    {PROGRAM("\x86\x02\x08\x06"), CFI_SP, 8, CFI_FP_SAME},     /* same_value */
+    {PROGRAM("\x86\x02\x08\x07\xc3"), CFI_SP, 8, -16},         /* of another register */
+    {PROGRAM("\x09\x06\x03\x08\x06"), CFI_SP, 8, CFI_FP_SAME}, /* in a register, and back */
+    {PROGRAM("\x09\x06\x03"), CFI_SP, 8, CFI_FP_SAME},         /* and where, nobody knows */
+    {PROGRAM("\x07\x10\xd0"), CFI_SP, 8, CFI_FP_SAME},         /* the return address: too */
+    {PROGRAM("\x09\x10\x03\x90\x01"), CFI_SP, 8, CFI_FP_SAME}, /* it is lost and saved */
+    {PROGRAM("\x04\x04\x00\x00\x00\x0e\x20"), CFI_SP, 32, CFI_FP_SAME}, /* advance_loc4 */
+    {PROGRAM("\x2e\x08\x00"), CFI_SP, 8, CFI_FP_SAME},                  /* GNU_args_size, nop */
+    {PROGRAM("\x0b"), CFI_SP, 8, CFI_FP_SAME},                          /* nothing to recall */
+    {PROGRAM("\x01\x10\x01\x01\x00\x00\x00\x00\x00\x0e\x20"), CFI_SP, 32,
+     CFI_FP_SAME}, /* set_loc */
+    {PROGRAM("\x01\x00\x01\x01\x00\x00\x00\x00\x00\x0e\x20"), CFI_SP, 32, CFI_FP_SAME}, /* here */
+    {PROGRAM("\x01\x00\x02\x01\x00\x00\x00\x00\x00\x0e\x20"), CFI_SP, 32,
+     CFI_FP_SAME}, /* too far */
+    {PROGRAM("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x3b\x2a\x33\x24\x23"), CFI_UNKNOWN, 0,
+     0},                                                  /* no PLT */
+    {PROGRAM("\x0f\x03\x76\x78\x07"), CFI_UNKNOWN, 0, 0}, /* breg6, but no deref */
+    {PROGRAM("\x0f\x04\x76\x78\x06\x06"), CFI_UNKNOWN, 0, 0},
+    {PROGRAM("\x0f\x03\x76\x80\x86"), CFI_UNKNOWN, 0, 0},
+    {PROGRAM("\x0f\x03\x76\x80\x06"), CFI_UNKNOWN, 0, 0},
+    {PROGRAM("\x0f\x09\x76"), CFI_UNKNOWN, 0, 0},             /* cut */
+    {PROGRAM("\x0e\x80\x80\x80\x80\x10"), CFI_UNKNOWN, 0, 0}, /* what no row can hold */
+    {PROGRAM("\x13\x80\x80\x80\x80\x08"), CFI_UNKNOWN, 0, 0},
+    {PROGRAM("\x0d\x03"), CFI_UNKNOWN, 0, 0}, /* a CFA in another register */
+    {PROGRAM("\x90\x02"), CFI_UNKNOWN, 0, 0}, /* the return address elsewhere */
+};
+
+START_TEST(understands_each_operation)
+    {
+        for (size_t i = 0; i < COUNT_OF(programs); i++) {
+            const struct program_case *c = &programs[i];
+            struct cfi_row row = row_after(c->program, c->size);
+            ck_assert_msg(row.kind == c->kind, "%zu: %d", i, row.kind);
+            if (c->kind != CFI_UNKNOWN)
+                ck_assert_msg(row.offset == c->offset && row.fp_at == c->fp_at, "%zu: %d %d", i,
+                              row.offset, row.fp_at);
+        }
+        struct cfi_row row = row_after(PROGRAM("\x86\x80\x80\x80\x80\x08"));
+        ck_assert(row.kind == CFI_SP && row.fp_at == CFI_FP_SAME); /* where, no row can say */
+    }
+END_TEST
+
+START_TEST(remembers_so_many_states_and_no_more)
+    {
+        char program[64];
+        memset(program, 0x0a, 20);
+        memset(program + 20, 0x0b, 20);
+        struct cfi_row row = row_after(program, 40);
+        ck_assert(row.kind == CFI_SP && row.offset == 8);
+    }
+END_TEST
+
+START_TEST(ends_a_row_where_the_function_ends)
+    {
+        static const char *const beyond[] = {"\x42\x42\x42\x0e\x20", "\x02\xff\x42\x42\x0e\x20"};
+        for (size_t i = 0; i < COUNT_OF(beyond); i++) {
+            struct section section = {.size = 0};
+            put_cie(&section, "zR", 1);
+            put_fde(&section, CODE, 6, beyond[i], strlen(beyond[i]));
+            struct cfi_rows rows = read_section(&section);
+            ck_assert_int_eq(row_at(&rows, CODE + 5)->offset, 8);
+            ck_assert_uint_eq(row_at(&rows, CODE + 6)->kind, CFI_UNKNOWN);
+            cfi_free(&rows);
+        }
+    }
+END_TEST
+
+/* A CIE given byte by byte, one function below it; how many rows there are. */
+static size_t rows_below(const void *cie, size_t cie_size, uint64_t begin, uint64_t size)
+{
+    struct section section = {.size = 0};
+    put(&section, cie_size, 4);
+    put_bytes(&section, cie, cie_size);
+    put_fde(&section, begin, size, "\x00\x00", 2);
+    struct cfi_rows rows = read_section(&section);
+    size_t count = rows.count;
+    cfi_free(&rows);
+    return count;
+}
+
+#define ROWS_BELOW(literal) rows_below(literal, sizeof(literal) - 1, CODE, 0x20)
+#define RULES "\x0c\x07\x08\x90\x01"
+
+START_TEST(reads_the_heads_there_are_and_no_others)
+    {
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zR\0\x01\x78\x10\x01\x00" RULES), 2);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x03zR\0\x01\x78\x10\x01\x00" RULES), 2);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01\0\x01\x78\x10" RULES), 2);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zX\0\x01\x78\x10\x01\x00" RULES), 2);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zR\0\x00\x78\x10\x01\x00\x44" RULES), 2);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x02zR\0\x01\x78\x10\x01\x00" RULES), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zR\0\x01\x78\x0f\x01\x00" RULES), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01"
+                                     "eh\0\x01\x78\x10" RULES),
+                          0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zPR\0\x01\x78\x10\x01\x00" RULES), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0\x01zR"), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0\0\0"), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\1\0\0\0\x01zR\0\x01\x78\x10\x01\x00" RULES), 0);
+        ck_assert_uint_eq(ROWS_BELOW("\0\0"), 0);
+    }
+END_TEST
+
+START_TEST(knows_no_function_that_lies_where_no_row_can)
+    {
+        static const char cie[] = "\0\0\0\0\x01zR\0\x01\x78\x10\x01\x00" RULES;
+        static const struct {
+            uint64_t begin, size;
+        } cases[] = {{CODE, 0},
+                     {BASE - 1, 0x20},
+                     {BASE + UINT64_C(0x100000000), 0x20},
+                     {BASE + UINT64_C(0xfffffff0), 0x20}};
+        for (size_t i = 0; i < COUNT_OF(cases); i++)
+            ck_assert_uint_eq(rows_below(cie, sizeof cie - 1, cases[i].begin, cases[i].size), 0);
+    }
+END_TEST
+
+START_TEST(reads_entries_whose_size_takes_64_bits)
+    {
+        struct section section = {.size = 0};
+        put(&section, UINT32_MAX, 4);
+        put(&section, 21 + 4, 8);
+        put(&section, 0, 8);
+        put_bytes(&section, "\x01zR\0\x01\x78\x10\x01\x00" RULES, 9 + 5);
+        put_bytes(&section, "\0\0\0", 3);
+        put(&section, UINT32_MAX, 4);
+        put(&section, 8 + 16 + 1, 8);
+        put(&section, section.size, 8); /* back to the CIE */
+        put(&section, CODE, 8);
+        put(&section, 0x20, 8);
+        put(&section, 0, 1);
+        put(&section, 0, 4);
+        struct cfi_rows rows = read_section(&section);
+        ck_assert_uint_eq(rows.count, 2);
+        cfi_free(&rows);
+    }
+END_TEST
+
+START_TEST(passes_over_an_entry_whose_head_is_nowhere)
+    {
+        struct section section = {.size = 0};
+        put(&section, 4, 4);
+        put(&section, 99, 4); /* before the section */
+        put(&section, 2, 4);
+        put(&section, 0, 2); /* no room for an id */
+        put_cie(&section, "zR", 1);
+        struct cfi_rows rows = read_section(&section);
+        ck_assert_uint_eq(rows.count, 0);
+        cfi_free(&rows);
+        section.size = 0;
+        put_cie(&section, "zR", 1);
+        put(&section, 12, 4); /* a function that ends within its address */
+        put(&section, section.size, 4);
+        put(&section, CODE, 8);
+        rows = read_section(&section);
+        ck_assert_uint_eq(rows.count, 0);
+        cfi_free(&rows);
+    }
+END_TEST
+
+START_TEST(fails_for_more_rows_than_there_may_be)
+    {
+        struct section section = {.size = 0};
+        put_cie(&section, "zR", 1);
+        put_fde(&section, CODE, 0x20, "\x41\x0e\x10\x41\x0e\x18", 6);
+        put_fde(&section, CODE + 0x20, 0x20, "", 0);
+        size_t size = CFI_ROWS_MAX * sizeof(struct cfi_row);
+        struct cfi_rows rows = {
+            .all = pages_resize(NULL, 0, size), .count = CFI_ROWS_MAX, .capacity = CFI_ROWS_MAX};
+        ck_assert_ptr_nonnull(rows.all);
+        cfi_read(&(struct cfi_section){section.data, section.size, 0x20000, BASE}, &rows);
+        ck_assert(rows.failed);
         cfi_free(&rows);
     }
 END_TEST
@@ -306,15 +508,25 @@ END_TEST
 int main(void)
 {
     if (!CALLED_BY_THE_KERNEL)
-        return HARNESS("cfi", follows_the_stack_pointer_through_a_function,
-                       knows_the_expressions_of_linkers_and_of_realigned_stacks,
-                       knows_where_a_thread_begins_and_the_frame_of_a_signal,
-                       says_unknown_from_where_a_program_makes_no_sense, never_reads_beyond_the_end,
-                       stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
-    return HARNESS("cfi", follows_the_stack_pointer_through_a_function,
-                   knows_the_expressions_of_linkers_and_of_realigned_stacks,
-                   knows_where_a_thread_begins_and_the_frame_of_a_signal,
-                   says_unknown_from_where_a_program_makes_no_sense, never_reads_beyond_the_end,
-                   finds_the_frames_that_glibc_finds, goes_through_the_handler_of_another_signal,
-                   stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
+        return HARNESS(
+            "cfi", follows_the_stack_pointer_through_a_function,
+            knows_the_expressions_of_linkers_and_of_realigned_stacks,
+            knows_where_a_thread_begins_and_the_frame_of_a_signal,
+            says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
+            remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+            reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
+            reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
+            fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,
+            stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
+    return HARNESS(
+        "cfi", follows_the_stack_pointer_through_a_function,
+        knows_the_expressions_of_linkers_and_of_realigned_stacks,
+        knows_where_a_thread_begins_and_the_frame_of_a_signal,
+        says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
+        remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+        reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
+        reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
+        fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,
+        finds_the_frames_that_glibc_finds, goes_through_the_handler_of_another_signal,
+        stops_at_a_stack_that_is_none, sees_code_that_is_loaded_later);
 }

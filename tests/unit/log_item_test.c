@@ -231,6 +231,19 @@ START_TEST(leaves_out_a_text_that_has_grown_since_it_was_measured)
         ck_assert_int_eq(log->attributes[0].type, SRUN_KV_END);
         ck_assert_uint_eq(log->dropped_attributes, 1);
         free(memory);
+
+        char key[100] = "k"; /* and a key */
+        const struct srun_kv kvs[] = {{.key = key, .type = SRUN_KV_STR, .value.str = "v"},
+                                      SRUN_KV_END_};
+        given = given_with("m", NULL, kvs);
+        size = log_item_size(&given);
+        memset(key, 'k', sizeof key - 1);
+        memory = malloc(size);
+        log_item_fill(memory, size, &given);
+        log = log_item_finish(memory, &(struct log_limits){9, 9});
+        ck_assert_int_eq(log->attributes[0].type, SRUN_KV_END);
+        ck_assert_uint_eq(log->dropped_attributes, 1);
+        free(memory);
         memory = NULL;
     }
 END_TEST

@@ -86,6 +86,10 @@ START_TEST(exporters_are_a_list)
         ck_assert_uint_eq(warnings, 0);
         ck_assert(!read_with(name, "otlpx").wants_otlp);
         ck_assert_uint_eq(warnings, 1);
+        ck_assert(!read_with(name, "prometheuz").wants_otlp);
+        ck_assert_uint_eq(warnings, 1);
+        metricenv_read(&(struct metricenv){0},
+                       &(struct otelenv_source){.get = get}); /* to nobody */
     }
 END_TEST
 

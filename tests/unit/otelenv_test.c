@@ -175,6 +175,7 @@ START_TEST(reads_lists_of_names)
             {" TraceContext , baggage, tracecontext,", PROPAGATE_ALL, 0},
             {"none", 0, 0},
             {"none,baggage", 0, 0},
+            {"\ttracecontext\t, ,", PROPAGATE_TRACE, 0},
             {"b3", PROPAGATE_ALL, 1},
             {"b3,jaeger,tracecontext", PROPAGATE_TRACE, 2},
         };
@@ -187,6 +188,9 @@ START_TEST(reads_lists_of_names)
         ck_assert(env.wants_otlp && !env.wants_none);
         env = READ("OTEL_TRACES_EXPORTER", "otlp,none");
         ck_assert(!env.wants_otlp && env.wants_none);
+        env = READ("OTEL_TRACES_EXPORTER", " ,otlp");
+        ck_assert(env.wants_otlp);
+        ck_assert_uint_eq(warnings, 0);
         env = READ("OTEL_TRACES_EXPORTER", "console");
         ck_assert(!env.wants_otlp && !env.wants_none);
         ck_assert_uint_eq(warnings, 1);
@@ -196,7 +200,7 @@ END_TEST
 START_TEST(reads_the_resource_all_or_nothing)
     {
         struct otelenv env = READ("OTEL_SERVICE_NAME", "shop", "OTEL_RESOURCE_ATTRIBUTES",
-                                  " a=1 , b.c = x%20y%2Cz ,,d=%C3%A4,e=");
+                                  " a=1 , b.c = x%20y%2cz ,,d=%C3%A4,e=");
         ck_assert_str_eq(env.service_name, "shop");
         static const char *const wanted[] = {"a", "1", "b.c", "x y,z", "d", "\xc3\xa4", "e", ""};
         for (size_t i = 0; i < COUNT_OF(wanted) / 2; i++) {
@@ -206,7 +210,7 @@ START_TEST(reads_the_resource_all_or_nothing)
         ck_assert_int_eq(env.resource[4].type, SRUN_KV_END);
         otelenv_free(&env);
         static const char *const wrong[] = {"a",    "a=1,b", "=1",    " =1",   "a=%",
-                                            "a=%2", "a=%zz", "a=%ff", "a=%00", "a=1,%ff=2"};
+                                            "a=%2", "a=%zz", "a=%2z", "a=%--", "a=%2-", "a=%ff", "a=%00", "a=1,%ff=2"};
         for (size_t i = 0; i < COUNT_OF(wrong); i++) {
             env = READ("OTEL_RESOURCE_ATTRIBUTES", wrong[i]);
             ck_assert_ptr_null(env.resource);
@@ -216,10 +220,45 @@ START_TEST(reads_the_resource_all_or_nothing)
     }
 END_TEST
 
+START_TEST(reads_at_most_so_many_attributes)
+    {
+        char text[1024] = "";
+        for (size_t i = 0, count = 0; i + 4 < sizeof text; i += 4, count++)
+            memcpy(text + i, "a=1,", 4);
+        struct otelenv env = READ("OTEL_RESOURCE_ATTRIBUTES", text);
+        ck_assert_ptr_null(env.resource);
+        ck_assert_uint_eq(warnings, 1);
+        otelenv_free(&env);
+    }
+END_TEST
+
+static bool wants(const char *list, const char *also)
+{
+    environment = (const char *const[]){"LIST", list, NULL};
+    return otelenv_wants_otlp(&(struct otelenv_source){.get = get, .warn = warn}, "LIST", also);
+}
+
+START_TEST(knows_whether_a_list_has_otlp_in_it)
+    {
+        warnings = 0;
+        ck_assert(wants("otlp", NULL));
+        ck_assert(wants(" , OTLP,console", "console"));
+        ck_assert(!wants("otlp,none", NULL));
+        ck_assert(!wants("none,otlp", NULL));
+        ck_assert(!wants("console", "console"));
+        ck_assert(!wants("", NULL));
+        ck_assert_uint_eq(warnings, 0);
+        ck_assert(!wants("console", NULL));
+        ck_assert(wants("otlp,file", "console"));
+        ck_assert_uint_eq(warnings, 2);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("otelenv", has_the_defaults_of_opentelemetry, takes_nothing_but_true_for_true,
                    reads_samplers_by_name, warns_of_numbers_and_keeps_the_default,
                    keeps_a_batch_within_its_queue, lets_the_limits_of_spans_win,
-                   reads_lists_of_names, reads_the_resource_all_or_nothing);
+                   reads_lists_of_names, reads_the_resource_all_or_nothing, reads_at_most_so_many_attributes,
+                   knows_whether_a_list_has_otlp_in_it);
 }

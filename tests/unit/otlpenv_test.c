@@ -60,6 +60,13 @@ START_TEST(endpoints_become_the_url_of_a_signal)
             {{.text = "http://[::1"}, NULL},
             {{.text = "http://[]:1"}, NULL},
             {{.text = "http://[::1]x:1"}, NULL},
+            {{.text = "http://[:]"}, NULL},
+            {{.text = "http://[::1!]"}, NULL},
+            {{.text = "httpx://c"}, NULL},
+            {{.text = "http://c\x7f"}, NULL},
+            {{.text = "http://<c>"}, NULL},
+            {{.text = "http://!"}, NULL},
+            {{.text = "c:123456"}, NULL},
             {{.text = "http://a@"}, NULL},
             {{.text = "http://a:b:1"}, NULL},
         };
@@ -203,6 +210,18 @@ START_TEST(what_is_wrong_is_warned_about_and_as_good_as_unset)
     }
 END_TEST
 
+START_TEST(what_is_the_default_may_be_said)
+    {
+        READ(TELEMETRY_TRACES, P "TRACES_PROTOCOL", "soap", P "INSECURE", "False", P "COMPRESSION",
+             "None", P "TIMEOUT", "1234567890123456");
+        ck_assert(!options.insecure && !options.gzip);
+        ck_assert_int_eq(options.timeout_ms, 0);
+        ck_assert_str_eq(world.warned, P "TRACES_PROTOCOL is not grpc or http/protobuf\n" P
+                                         "TIMEOUT is not a number of milliseconds\n");
+        otlpenv_free(&env);
+    }
+END_TEST
+
 START_TEST(over_http_an_endpoint_is_a_url)
     {
         READ(TELEMETRY_LOGS, P "ENDPOINT", "collector:4318", P "TIMEOUT", "0");
@@ -250,6 +269,7 @@ int main(void)
         "otlpenv", endpoints_become_the_url_of_a_signal, an_endpoint_is_shown_without_its_secrets,
         headers_that_could_forge_a_request_are_refused, an_empty_environment_says_nothing,
         the_variable_of_a_signal_beats_the_general_one,
-        what_is_wrong_is_warned_about_and_as_good_as_unset, over_http_an_endpoint_is_a_url,
-        headers_are_pairs_with_percent_encoded_values, a_protocol_that_is_decided_is_not_asked_for);
+        what_is_wrong_is_warned_about_and_as_good_as_unset, what_is_the_default_may_be_said,
+        over_http_an_endpoint_is_a_url, headers_are_pairs_with_percent_encoded_values,
+        a_protocol_that_is_decided_is_not_asked_for);
 }
