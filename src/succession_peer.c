@@ -148,10 +148,8 @@ void succession_progress(srun_runner *runner, const char *text, int64_t extend_n
 static int judge_hello(srun_runner *runner, const struct handover_message *hello)
 {
     struct succession *succession = of(runner);
-    char name[HANDOVER_NAME_MAX];
-    (void)snprintf(name, sizeof name, "%s", runner->config.value.name);
     (void)snprintf(succession->peer_version, sizeof succession->peer_version, "%s", hello->version);
-    if (strcmp(hello->name, name) != 0) {
+    if (!handover_is_by(hello, runner->config.value.name)) {
         (void)snprintf(succession->peer_text, sizeof succession->peer_text,
                        "it is another program: %s", hello->name);
         return -EINVAL;
