@@ -341,15 +341,21 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
-/* The hook is called for one step at a time; and one speaks of main processes at a time. */
+/* The hook is called for one step at a time; and one speaks of main processes at a time. What was
+ * given up meanwhile has been told as failed, and does not begin any more. */
 void peer_start_launch(srun_runner *runner)
 {
     struct succession_launch *launch = &of(runner)->launch;
     if (!launch->waits || report_has_steps(runner) || adopted_is_telling(runner))
         return;
+    launch->waits = false;
+    if (of(runner)->machine.state != MACHINE_SPAWN) {
+        launch->rc = -ECANCELED;
+        peer_feed_kind(runner, MACHINE_REFUSED);
+        return;
+    }
     launch->job = (struct pool_job){.run = run_launch, .done = launch_done};
     launch->rc = -EINPROGRESS;
-    launch->waits = false;
     int rc = pool_submit(runner->pool, &launch->job);
     launch->busy = rc == 0;
     if (rc == 0)

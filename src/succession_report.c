@@ -146,8 +146,12 @@ static void word_failure(srun_runner *runner, const struct machine_action *actio
         (void)snprintf(out, size, "%s", succession->launch.err.text);
         break;
     case MACHINE_BECAUSE_TIME:
-        (void)snprintf(out, size, "pid %d does not answer in %s, %s after its start%s%.120s",
-                       succession->peer_pid, phase, took, said[0] != '\0' ? "; last: " : "", said);
+        if (succession->peer_pid == 0)
+            (void)snprintf(out, size, "no new process was started within %s", took);
+        else
+            (void)snprintf(out, size, "pid %d does not answer in %s, %s after its start%s%.120s",
+                           succession->peer_pid, phase, took, said[0] != '\0' ? "; last: " : "",
+                           said);
         break;
     case MACHINE_BECAUSE_ENDING:
         (void)snprintf(out, size, "this process stops");

@@ -219,6 +219,21 @@ def the_program_may_refuse(folder):
 
 
 @suite.test
+def what_was_given_up_before_it_began_does_not_begin(folder):
+    with running(folder, env={"SRUN_UPGRADE_START": "500ms"}) as program:
+        program.touch("slow")
+        program.touch("refuse", "not now")
+        program.hup()
+        until(lambda: hooks(program, program.office) == ["before", "failed"], "the hooks")
+        text = program.wait_for(r'msg="upgrade failed".*', since=program.hup()).group(0)
+        check("no new process was started within" in text, text)
+        os.unlink(os.path.join(folder, "slow"))
+        until(lambda: program.info()["state"] == "idle", "idle")
+        equal(hooks(program, program.office), ["before", "failed", "failed"], "the hooks")
+        program.stop()
+
+
+@suite.test
 def who_asks_waits_for_success(folder):
     with running(folder) as program:
         equal(program.ask("ask 60000"), "0 \n")
