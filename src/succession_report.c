@@ -290,6 +290,18 @@ void report_office(srun_runner *runner)
               SRUN_STR("trace_id", succession->trace_id));
 }
 
+/* Who waits hears that nothing will be told here. */
+void report_passed_on(srun_runner *runner)
+{
+    struct succession *succession = &runner->succession;
+    pthread_mutex_lock(&runner->lock);
+    succession->passed_on = succession->taken;
+    runner->changes++;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+    SRUN_INFO(runner->log, "upgrade passed on", SRUN_INT("new_pid", succession->peer_pid));
+}
+
 void report_publish(srun_runner *runner)
 {
     struct succession *succession = &runner->succession;

@@ -126,6 +126,7 @@ SRUN_API int srun_upgrade_take_state(srun_runner *runner, const char *name, void
  * remembered. wait_ms 0: asks only. Else waits for the result, without a limit when it is negative.
  * 0: the new generation serves.
  * SRUN_EUPGRADE: it failed, or was refused, and why is in err. -ETIMEDOUT: not decided yet.
+ * -EINPROGRESS: this process has handed over already; the newer one was told, and will do it.
  * SRUN_ESTATE: the runner does not run. SRUN_EFORK. Threads: any but the control thread. */
 SRUN_API int srun_upgrade_request(srun_runner *runner, const char *why, int64_t wait_ms,
                                   srun_err *err);
