@@ -6,6 +6,7 @@
 #include "admin/views.h"
 #include "asking.h"
 #include "base/clock.h"
+#include "comma.h"
 #include "instruments.h"
 #include "runner.h"
 #include "telemetry/meter.h"
@@ -422,12 +423,15 @@ END_TEST
 START_TEST(metrics_are_read_back)
     {
         struct metrics_line line;
-        const char *at = "# HELP x\nx{a=\"b c\"} 1.5\n\ny 2";
+        const char *at = "# HELP x\nx{a=\"b c\"} 1.5\n\ny 2\nz NaN";
+        comma_locale();
         ck_assert(metrics_next(&at, &line));
         ck_assert_uint_eq(line.name_size, strlen("x{a=\"b c\"}"));
         ck_assert_double_eq(line.value, 1.5);
         ck_assert(metrics_next(&at, &line));
         ck_assert_double_eq(line.value, 2);
+        ck_assert(metrics_next(&at, &line));
+        ck_assert_double_nan(line.value);
         ck_assert(!metrics_next(&at, &line));
     }
 END_TEST
