@@ -5,6 +5,7 @@
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "asking.h"
+#include "base/buildid.h"
 #include "base/clock.h"
 #include "comma.h"
 #include "instruments.h"
@@ -244,11 +245,11 @@ END_TEST
 START_TEST(build_and_generations_name_this_process)
     {
         struct scene scene;
-        char pid[32], id[VIEWS_BUILD_ID_MAX];
+        char pid[32], id[BUILDID_TEXT_MAX];
         scene_open(&scene, NULL);
         scene_start(&scene);
         assert_has(page(&scene, "/build"), "version   1.4\n");
-        ck_assert_uint_ge(strlen(views_build_id(id)), 16);
+        ck_assert_uint_ge(strlen(buildid_own(id)), 16);
         assert_has(page_json(&scene, "/build"), id);
         (void)snprintf(pid, sizeof pid, "\"pid\":%d,\"state\":\"serving\"", getpid());
         assert_has(page_json(&scene, "/generations"), pid);
