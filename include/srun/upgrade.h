@@ -28,8 +28,7 @@ struct srun_listen_options {
     int reserved[5];  /* zero */
 };
 
-#define SRUN_LISTEN_OPTIONS(...)                                                                   \
-    (&(const struct srun_listen_options){.size = sizeof(struct srun_listen_options), __VA_ARGS__})
+#define SRUN_LISTEN_OPTIONS(...) SRUN_STRUCT_(srun_listen_options, __VA_ARGS__)
 
 /* A socket that listens, known by a name, which is how the next generation finds it: handed over by
  * the old process; or by the service manager at the first start (LISTEN_FDS, by LISTEN_FDNAMES or
