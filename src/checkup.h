@@ -65,7 +65,7 @@ struct checkup {
     struct srun_health_watch *watches;
 };
 
-/* Before the start: 0, -ENOMEM, or -EINVAL for the name of no service in options.health.watch. */
+/* Before the start: 0, -ENOMEM, or -ENOENT for the name of no service in options.health.watch. */
 int checkup_prepare(srun_runner *runner, srun_err *err);
 void checkup_destroy(srun_runner *runner);
 

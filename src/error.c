@@ -47,6 +47,8 @@ const char *srun_strerror(int code)
         return "wrong usage";
     case SRUN_EUPGRADE:
         return "the upgrade failed";
+    case SRUN_ECLOSED:
+        return "nothing will come any more";
     case ETIMEDOUT:
     case -ETIMEDOUT:
         return "timed out";

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define POLL_FIRST (1 * NS_PER_MS)
-#define POLL_LAST (50 * NS_PER_MS)
 #define REMIND_FIRST (5 * NS_PER_S)
 
 void member_init(struct member *m, const struct sequence_service *is, unsigned id)

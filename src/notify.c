@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +89,18 @@ void notify_send(struct notify *notify, const char *format, ...)
     send_text(notify, text, 0);
 }
 
+/* A line break would begin another variable; and systemd takes no status that is not UTF-8, as one
+ * that was cut within a character. */
+static void make_line(char *text)
+{
+    size_t size = strlen(text), at;
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '\n')
+            *c = ' ';
+    while ((at = text_utf8_until(text, size)) < size)
+        text[at] = '?';
+}
+
 void notify_status(struct notify *notify, const char *format, ...)
 {
     if (notify->fd < 0 || notify->mute)
@@ -97,9 +110,7 @@ void notify_status(struct notify *notify, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text + 7, sizeof text - 7, format, args);
     va_end(args);
-    for (char *at = text; *at != '\0'; at++)
-        if (*at == '\n')
-            *at = ' '; /* a line break would begin another variable */
+    make_line(text);
     if (strcmp(text, notify->last_status) == 0)
         return;
     memcpy(notify->last_status, text, sizeof text);

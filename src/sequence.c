@@ -16,7 +16,7 @@ struct sequence *sequence_new(const struct sequence_service *services, unsigned 
         return NULL;
     seq->limits = *limits;
     seq->count = count;
-    seq->random = limits->seed | 1;
+    seq->random = limits->seed;
     seq->deadline = seq->drain_until = seq->grace_until = SEQUENCE_NEVER;
     seq->outcome = (struct sequence_outcome){.service = SEQUENCE_NOBODY, .phase = ""};
     for (unsigned i = 0; i < count; i++)

@@ -4,7 +4,12 @@
  */
 #include "sequence_parts.h"
 
+#include "base/duration.h"
+#include "base/random.h"
+
 #include <errno.h>
+
+#define POLL_LAST (50 * NS_PER_MS)
 
 /* --- why it ends ----------------------------------------------------------------------------- */
 
@@ -92,16 +97,6 @@ void end_by_member(struct sequence *seq, const struct member *m, srun_cause_kind
 
 /* --- failures and restarts ------------------------------------------------------------------- */
 
-/* +-10 %, so that services that fail together do not come back together. */
-static int64_t jitter(struct sequence *seq, int64_t span)
-{
-    seq->random ^= seq->random << 13;
-    seq->random ^= seq->random >> 7;
-    seq->random ^= seq->random << 17;
-    int64_t tenth = span / 10;
-    return span - tenth + (int64_t)(seq->random % (uint64_t)(2 * tenth + 1));
-}
-
 /* How often it has been restarted within the window that ends now. */
 static unsigned recent_restarts(const struct member *m, int64_t now)
 {
@@ -125,7 +120,8 @@ static bool restart_allowed(struct sequence *seq, struct member *m, int64_t now)
     int64_t backoff = m->is.restart.backoff_min_ns;
     for (unsigned i = 0; i < recent && backoff < m->is.restart.backoff_max_ns; i++)
         backoff = time_add(backoff, backoff);
-    m->backoff = jitter(seq, time_min(backoff, m->is.restart.backoff_max_ns));
+    /* Services that fail together do not come back together. */
+    m->backoff = random_near(&seq->random, time_min(backoff, m->is.restart.backoff_max_ns));
     return true;
 }
 
@@ -191,7 +187,7 @@ static void on_ready_returned(struct member *m, int code, int64_t now)
     if (code >= 0 && m->state == SRUN_STARTING)
         m->ready = true;
     m->poll_at = time_add(now, m->poll_gap);
-    m->poll_gap = time_min(m->poll_gap * 2, 50 * INT64_C(1000000));
+    m->poll_gap = time_min(m->poll_gap * 2, POLL_LAST);
 }
 
 static void on_gate_returned(struct sequence *seq, struct member *m, int code, int64_t now)

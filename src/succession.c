@@ -193,6 +193,8 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
         break;
     case MACHINE_SEND:
         peer_say(runner, action->type);
+        if (action->type == HANDOVER_AGAIN)
+            report_passed_on(runner);
         break;
     case MACHINE_HAND_OVER:
         peer_hand_over(runner);

@@ -85,6 +85,7 @@ struct succession {
     int drain_fd; /* readable while draining; -1 until asked for */
     struct srun_upgrade_info info;
     uint64_t asked, taken, answered; /* requests by srun_upgrade_request, counted */
+    uint64_t passed_on; /* up to this one, those that `covers` does not: to the other process */
     struct {
         struct inbox_item item;
         bool posted;

@@ -148,10 +148,8 @@ void succession_progress(srun_runner *runner, const char *text, int64_t extend_n
 static int judge_hello(srun_runner *runner, const struct handover_message *hello)
 {
     struct succession *succession = of(runner);
-    char name[HANDOVER_NAME_MAX];
-    (void)snprintf(name, sizeof name, "%s", runner->config.value.name);
     (void)snprintf(succession->peer_version, sizeof succession->peer_version, "%s", hello->version);
-    if (strcmp(hello->name, name) != 0) {
+    if (!handover_is_by(hello, runner->config.value.name)) {
         (void)snprintf(succession->peer_text, sizeof succession->peer_text,
                        "it is another program: %s", hello->name);
         return -EINVAL;
@@ -343,15 +341,21 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
-/* The hook is called for one step at a time; and one speaks of main processes at a time. */
+/* The hook is called for one step at a time; and one speaks of main processes at a time. What was
+ * given up meanwhile has been told as failed, and does not begin any more. */
 void peer_start_launch(srun_runner *runner)
 {
     struct succession_launch *launch = &of(runner)->launch;
     if (!launch->waits || report_has_steps(runner) || adopted_is_telling(runner))
         return;
+    launch->waits = false;
+    if (of(runner)->machine.state != MACHINE_SPAWN) {
+        launch->rc = -ECANCELED;
+        peer_feed_kind(runner, MACHINE_REFUSED);
+        return;
+    }
     launch->job = (struct pool_job){.run = run_launch, .done = launch_done};
     launch->rc = -EINPROGRESS;
-    launch->waits = false;
     int rc = pool_submit(runner->pool, &launch->job);
     launch->busy = rc == 0;
     if (rc == 0)

@@ -146,8 +146,12 @@ static void word_failure(srun_runner *runner, const struct machine_action *actio
         (void)snprintf(out, size, "%s", succession->launch.err.text);
         break;
     case MACHINE_BECAUSE_TIME:
-        (void)snprintf(out, size, "pid %d does not answer in %s, %s after its start%s%.120s",
-                       succession->peer_pid, phase, took, said[0] != '\0' ? "; last: " : "", said);
+        if (succession->peer_pid == 0)
+            (void)snprintf(out, size, "no new process was started within %s", took);
+        else
+            (void)snprintf(out, size, "pid %d does not answer in %s, %s after its start%s%.120s",
+                           succession->peer_pid, phase, took, said[0] != '\0' ? "; last: " : "",
+                           said);
         break;
     case MACHINE_BECAUSE_ENDING:
         (void)snprintf(out, size, "this process stops");
@@ -284,6 +288,18 @@ void report_office(srun_runner *runner)
               SRUN_INT("old_pid", succession->peer_pid),
               SRUN_STR("version", runner->config.value.version),
               SRUN_STR("trace_id", succession->trace_id));
+}
+
+/* Who waits hears that nothing will be told here. */
+void report_passed_on(srun_runner *runner)
+{
+    struct succession *succession = &runner->succession;
+    pthread_mutex_lock(&runner->lock);
+    succession->passed_on = succession->taken;
+    runner->changes++;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+    SRUN_INFO(runner->log, "upgrade passed on", SRUN_INT("new_pid", succession->peer_pid));
 }
 
 void report_publish(srun_runner *runner)

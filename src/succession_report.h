@@ -14,7 +14,8 @@
 void report_asked(srun_runner *runner, const char *why);
 void report_refusal(srun_runner *runner, const char *reason);
 void report_launch(srun_runner *runner);
-void report_office(srun_runner *runner); /* this generation serves */
+void report_office(srun_runner *runner);    /* this generation serves */
+void report_passed_on(srun_runner *runner); /* what was asked for is the new process's to do */
 
 /* SUCCEEDED, FAILED, ROLLED_BACK, SUCCESSION. */
 void report_action(srun_runner *runner, const struct machine_action *action, int64_t now);

@@ -176,18 +176,27 @@ int srun_upgrade_take_state(srun_runner *runner, const char *name, void **data, 
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
+static bool is_passed_on_locked(const struct succession *succession, uint64_t ticket)
+{
+    return ticket > succession->covers && ticket <= succession->passed_on;
+}
+
 static int wait_for_answer_locked(srun_runner *runner, uint64_t ticket, int64_t until,
                                   srun_err *err)
 {
-    const struct srun_upgrade_info *info = &runner->succession.info;
+    const struct succession *succession = &runner->succession;
+    const struct srun_upgrade_info *info = &succession->info;
     bool in_time = true;
-    while (runner->succession.answered < ticket && in_time &&
+    while (succession->answered < ticket && !is_passed_on_locked(succession, ticket) && in_time &&
            atomic_load(&runner->phase) != RUNNER_FINISHED)
         in_time = thread_cond_wait_until(&runner->changed, &runner->lock, until);
-    if (runner->succession.answered >= ticket)
+    if (succession->answered >= ticket)
         return info->last_code == 0 ? 0
                                     : srun_fail(err, info->last_code, "upgrade: %s: %s",
                                                 info->last_phase, info->last_text);
+    if (is_passed_on_locked(succession, ticket))
+        return srun_fail(err, -EINPROGRESS, "upgrade: passed on to generation %u",
+                         info->generation + 1);
     return in_time ? srun_fail(err, SRUN_ESTATE, "upgrade: the runner has ended")
                    : srun_fail(err, -ETIMEDOUT, "upgrade: not decided yet: %s", info->state);
 }

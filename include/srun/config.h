@@ -173,8 +173,7 @@ struct srun_config {
     } profile;
 };
 
-#define SRUN_CONFIG(...)                                                                           \
-    (&(const struct srun_config){.size = sizeof(struct srun_config), __VA_ARGS__})
+#define SRUN_CONFIG(...) SRUN_STRUCT_(srun_config, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,16 @@
 
 #include <srun/version.h>
 
+/* What a call is given, written where it is called: for the macros of the other headers. In C it
+ * lives to the end of the block, in C++, which has no compound literals, to that of the call. */
+#ifndef __cplusplus
+#define SRUN_ARRAY_(type, ...) ((const type[]){__VA_ARGS__})
+#else
+#include <initializer_list>
+#define SRUN_ARRAY_(type, ...) (std::initializer_list<type>{__VA_ARGS__}.begin())
+#endif
+#define SRUN_STRUCT_(type, ...) SRUN_ARRAY_(struct type, {.size = sizeof(struct type), __VA_ARGS__})
+
 #ifdef __cplusplus
 extern "C" {
 #endif

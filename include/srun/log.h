@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#include <initializer_list>
 extern "C" {
 #endif
 
@@ -55,7 +54,6 @@ struct srun_kv {
 /* The size of a literal key is known to the compiler: then nobody has to look for its end. */
 #define SRUN_KNOWN_SIZE_(s) (__builtin_constant_p(__builtin_strlen(s)) ? __builtin_strlen(s) : 0)
 #ifndef __cplusplus
-#define SRUN_ARRAY_(type, ...) ((const type[]){__VA_ARGS__})
 #define SRUN_KV_(k, t, member, v, n)                                                               \
     ((struct srun_kv){.key = (k),                                                                  \
                       .type = SRUN_KV_##t,                                                         \
@@ -64,8 +62,7 @@ struct srun_kv {
                       .size = (n)})
 #define SRUN_KV_END_                                                                               \
     ((struct srun_kv){.key = NULL, .type = SRUN_KV_END, .key_size = 0, .value.i = 0, .size = 0})
-#else /* no compound literals there: a list lives as long, to the end of the call */
-#define SRUN_ARRAY_(type, ...) (std::initializer_list<type>{__VA_ARGS__}.begin())
+#else
 #define SRUN_KV_(k, t, member, v, n)                                                               \
     srun_kv_##member##_((k), SRUN_KV_##t, (unsigned)SRUN_KNOWN_SIZE_(k), (v), (n))
 #define SRUN_KV_MAKER_(member, kind)                                                               \

@@ -51,9 +51,7 @@ struct srun_instrument_options {
     void *reserved[4];    /* zero */
 };
 
-#define SRUN_INSTRUMENT(...)                                                                       \
-    (&(const struct srun_instrument_options){.size = sizeof(struct srun_instrument_options),       \
-                                             __VA_ARGS__})
+#define SRUN_INSTRUMENT(...) SRUN_STRUCT_(srun_instrument_options, __VA_ARGS__)
 
 /* A name is a letter and up to 254 letters, digits and _ . - / characters. The same name once more
  * (upper and lower case are the same) answers the same instrument; what differs in it is told by a
@@ -158,7 +156,7 @@ struct srun_view {
     void *reserved[1];       /* zero */
 };
 
-#define SRUN_VIEW(...) (&(const struct srun_view){.size = sizeof(struct srun_view), __VA_ARGS__})
+#define SRUN_VIEW(...) SRUN_STRUCT_(srun_view, __VA_ARGS__)
 
 /* For instruments that are made from now on, whose name matches: upper and lower case are the same,
  * * stands for any text and ? for one character. Views that match are looked at in their order: each

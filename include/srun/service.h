@@ -138,8 +138,7 @@ struct srun_service_options {
     void *reserved[6]; /* zero */
 };
 
-#define SRUN_OPTIONS(...)                                                                          \
-    (&(const struct srun_service_options){.size = sizeof(struct srun_service_options), __VA_ARGS__})
+#define SRUN_OPTIONS(...) SRUN_STRUCT_(srun_service_options, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -72,8 +72,7 @@ struct srun_span_options {
     size_t link_count;
     int64_t start_ns; /* Unix time [now] */
 };
-#define SRUN_SPAN(...)                                                                             \
-    (&(const struct srun_span_options){.size = sizeof(struct srun_span_options), __VA_ARGS__})
+#define SRUN_SPAN(...) SRUN_STRUCT_(srun_span_options, __VA_ARGS__)
 
 /* Starts a span; it becomes nobody's current one (srun_span_attach). options may be NULL. When it
  * is not sampled, or there is no place for it (which is counted), it has a context and records

@@ -28,8 +28,7 @@ struct srun_listen_options {
     int reserved[5];  /* zero */
 };
 
-#define SRUN_LISTEN_OPTIONS(...)                                                                   \
-    (&(const struct srun_listen_options){.size = sizeof(struct srun_listen_options), __VA_ARGS__})
+#define SRUN_LISTEN_OPTIONS(...) SRUN_STRUCT_(srun_listen_options, __VA_ARGS__)
 
 /* A socket that listens, known by a name, which is how the next generation finds it: handed over by
  * the old process; or by the service manager at the first start (LISTEN_FDS, by LISTEN_FDNAMES or
@@ -126,6 +125,7 @@ SRUN_API int srun_upgrade_take_state(srun_runner *runner, const char *name, void
  * remembered. wait_ms 0: asks only. Else waits for the result, without a limit when it is negative.
  * 0: the new generation serves.
  * SRUN_EUPGRADE: it failed, or was refused, and why is in err. -ETIMEDOUT: not decided yet.
+ * -EINPROGRESS: this process has handed over already; the newer one was told, and will do it.
  * SRUN_ESTATE: the runner does not run. SRUN_EFORK. Threads: any but the control thread. */
 SRUN_API int srun_upgrade_request(srun_runner *runner, const char *why, int64_t wait_ms,
                                   srun_err *err);

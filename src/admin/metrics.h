@@ -13,7 +13,7 @@
 #define METRICS_TYPE_MAX 96
 
 /* Adds all metrics, in the format that an Accept header asks for (NULL: the text format 0.0.4), and
- * says which it is. 0 or -ENOMEM; out of memory shows in out as well. */
+ * says which it is. 0, -ENOMEM, which shows in out as well, or -EBUSY. */
 int metrics_write(struct buf *out, struct admin *admin, const char *accept,
                   char type[METRICS_TYPE_MAX]);
 

@@ -9,6 +9,7 @@
 #include "admin/show.h"
 #include "admin/views.h"
 #include "base/auto.h"
+#include "base/buildid.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -34,14 +35,14 @@ static const char *right_name(enum admin_right right)
 
 static void program_json(struct json *json, const struct survey *survey)
 {
-    char why[SURVEY_WHY_MAX], id[VIEWS_BUILD_ID_MAX];
+    char why[SURVEY_WHY_MAX], id[BUILDID_TEXT_MAX];
     struct utsname system = {0};
     const struct srun_run_info *run = &survey->run;
     (void)uname(&system);
     json_str(json, "name", run->name);
     json_str(json, "version", run->version);
     json_str(json, "libsrun", srun_version());
-    json_str(json, "build_id", views_build_id(id));
+    json_str(json, "build_id", buildid_own(id));
     json_int(json, "pid", run->pid);
     json_int(json, "generation", run->generation);
     json_str(json, "host", system.nodename);

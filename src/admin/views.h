@@ -27,10 +27,6 @@ void threads_json(struct json *json);
 void timeline_json(struct json *json, const struct admin_host *host);
 void captures_json(struct json *json, const struct admin_host *host);
 
-/* The build id of the program, in hex; "" when it has none. */
-#define VIEWS_BUILD_ID_MAX 65
-const char *views_build_id(char out[VIEWS_BUILD_ID_MAX]);
-
 /* Closes what exchange_json has opened. 0, for a view's last line. */
 int views_end_json(srun_admin_exchange *exchange, struct json *json);
 

@@ -8,64 +8,18 @@
 #include "admin/redact.h"
 #include "admin/show.h"
 #include "admin/views.h"
+#include "base/buildid.h"
 #include "base/libc.h"
 
-#include <elf.h>
-#include <link.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/utsname.h>
-
-/* --- the build id ---------------------------------------------------------------------------- */
-
-/* Within one segment of notes, which the program's own file has brought. */
-static const unsigned char *find_note(const char *at, size_t left, size_t *size)
-{
-    while (left >= sizeof(ElfW(Nhdr))) {
-        const ElfW(Nhdr) *note = (const void *)at;
-        size_t name = ((size_t)note->n_namesz + 3) & ~(size_t)3;
-        size_t data = ((size_t)note->n_descsz + 3) & ~(size_t)3;
-        size_t whole = sizeof *note + name + data;
-        if (name > left || data > left || whole > left)
-            return NULL;
-        const char *content = at + sizeof *note;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && !memcmp(content, "GNU", 4)) {
-            *size = note->n_descsz;
-            return (const unsigned char *)content + name;
-        }
-        at += whole;
-        left -= whole;
-    }
-    return NULL;
-}
-
-/* The kernel says where the program's headers are: unlike dl_iterate_phdr this takes no lock of the
- * loader, which a thread may hold for long. */
-const char *views_build_id(char out[VIEWS_BUILD_ID_MAX])
-{
-    const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
-    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0, used = 0, size = 0;
-    const unsigned char *id = NULL;
-    uintptr_t base = 0;
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].p_type == PT_PHDR)
-            base = (uintptr_t)headers - headers[i].p_vaddr;
-    for (size_t i = 0; i < count && id == NULL; i++)
-        if (headers[i].p_type == PT_NOTE)
-            id = find_note((const void *)(base + headers[i].p_vaddr), headers[i].p_memsz, &size);
-    out[0] = '\0';
-    for (size_t i = 0; id != NULL && i < size && used + 2 < VIEWS_BUILD_ID_MAX; i++, used += 2)
-        (void)snprintf(out + used, 3, "%02x", id[i]);
-    return out;
-}
 
 /* --- /build ---------------------------------------------------------------------------------- */
 
 struct build {
     struct srun_run_info run;
     struct utsname system;
-    char id[VIEWS_BUILD_ID_MAX];
+    char id[BUILDID_TEXT_MAX];
 };
 
 static void build_text(struct buf *out, const struct build *build)
@@ -91,7 +45,7 @@ int build_view(srun_admin_exchange *exchange, srun_err *err)
     (void)err;
     srun_runner_info(admin_host(exchange->admin)->runner, &build.run);
     (void)uname(&build.system); /* cannot fail; if so: empty */
-    (void)views_build_id(build.id);
+    (void)buildid_own(build.id);
     if (!exchange_wants_json(exchange)) {
         build_text(&exchange->out, &build);
         return 0;

@@ -162,6 +162,8 @@ static int upgrade_view(srun_admin_exchange *exchange, srun_err *err)
     int rc = srun_upgrade_request(runner_of(exchange), who(exchange, why), wait_ms, &failure);
     if (rc == 0)
         return wait_ms > 0 ? tell_upgrade(exchange) : answer(exchange, 202, "upgrade: asked for");
+    if (rc == -EINPROGRESS)
+        return answer(exchange, 202, failure.text);
     if (rc == -ETIMEDOUT)
         return exchange_refuse(exchange, 504, "upgrade: not decided after %s; see /generations",
                                show_ms(waited, wait_ms));

@@ -64,6 +64,27 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(arguments);
 }
 
+void buf_fixed(struct buf *buf, double value, int decimals, int width)
+{
+    char text[32], *at = text + sizeof text - 1;
+    double scaled = value < 0 ? -value : value;
+    for (int i = 0; i < decimals; i++)
+        scaled *= 10;
+    uint64_t units = (uint64_t)(scaled + 0.5);
+    bool negative = value < 0 && units > 0;
+    *at = '\0';
+    for (int i = 0; i < decimals; i++, units /= 10)
+        *--at = (char)('0' + units % 10);
+    if (decimals > 0)
+        *--at = '.';
+    do
+        *--at = (char)('0' + units % 10);
+    while ((units /= 10) > 0);
+    if (negative)
+        *--at = '-';
+    buf_printf(buf, "%*s", width, at);
+}
+
 void buf_free(struct buf *buf)
 {
     free(buf->data);

@@ -52,7 +52,7 @@ void pool_widen(struct pool *pool, unsigned width)
     pthread_mutex_lock(&pool->lock);
     if (width > pool->width)
         pool->width = width;
-    pool->starved |= pool->queued > pool->idle; /* pool_tend makes a thread for those that wait */
+    pool->starved |= pool->queued > pool->idle; /* pool_tend makes threads for those that wait */
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -178,12 +178,22 @@ void pool_queue(struct pool *pool, struct pool_job *job)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* A thread for each job that waits for one, as far as there may be so many. False: one could not be
+ * made. */
+static bool add_missing_workers_locked(struct pool *pool)
+{
+    unsigned missing = pool->queued > pool->idle ? pool->queued - pool->idle : 0;
+    for (; missing > 0 && pool->workers < pool->width; missing--)
+        if (add_worker_locked(pool) < 0)
+            return false;
+    return true;
+}
+
 bool pool_tend(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     if (pool->starved)
-        pool->starved =
-            pool->queued > pool->idle && pool->workers < pool->width && add_worker_locked(pool) < 0;
+        pool->starved = !add_missing_workers_locked(pool);
     bool starved = pool->starved;
     pthread_mutex_unlock(&pool->lock);
     return starved;

@@ -2,6 +2,7 @@
 #include "health/board.h"
 
 #include "base/duration.h"
+#include "base/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,14 +277,10 @@ static void take_silence(struct board *board, unsigned service, srun_health_sour
                 true, now);
 }
 
-/* +-10 %, so that the checks of many services spread. */
-static int64_t jitter(struct board *board, int64_t span)
+/* The checks of many services spread. */
+static int64_t next_check(struct board *board, const struct entry *entry, int64_t now)
 {
-    board->random ^= board->random << 13;
-    board->random ^= board->random >> 7;
-    board->random ^= board->random << 17;
-    int64_t tenth = span / 10;
-    return span - tenth + (int64_t)(board->random % (uint64_t)(2 * tenth + 1));
+    return later_by(now, random_near(&board->random, entry->is.interval_ns));
 }
 
 bool board_answered(struct board *board, unsigned service, const struct board_result *result,
@@ -295,7 +292,7 @@ bool board_answered(struct board *board, unsigned service, const struct board_re
     bool counted = entry->alive && !entry->outlived && result != NULL;
     if (counted) {
         if (entry->next_at < now) /* it took longer than the interval */
-            entry->next_at = later_by(now, jitter(board, entry->is.interval_ns));
+            entry->next_at = next_check(board, entry, now);
         entry->expires_at = later_by(now, EXPIRY_INTERVALS * entry->is.interval_ns);
         take_result(board, service, result, false, now);
     } else if (entry->alive && !entry->outlived) {
@@ -434,7 +431,7 @@ static bool do_due(struct board *board, struct entry *entry, int64_t now, struct
         entry->hung = entry->aside = false;
         entry->asked_at = now;
         entry->slow_at = later_by(now, slow_span(entry));
-        entry->next_at = later_by(now, jitter(board, entry->is.interval_ns));
+        entry->next_at = next_check(board, entry, now);
         entry->view.next_at = entry->next_at;
         return tell(board, entry, BOARD_CHECK, out);
     }
@@ -471,7 +468,7 @@ struct board *board_new(const struct board_rules *rules, unsigned count, uint64_
         free(dirty);
         return NULL;
     }
-    board->random = seed | 1;
+    board->random = seed;
     board->overall = SRUN_HEALTH_UNKNOWN;
     board->count = count;
     board->heap = heap;

@@ -195,8 +195,10 @@ static void remark_locked(const struct session *session)
 {
     struct buf *out = &session->profile->remarks;
     double taken = (double)(clock_processor_now() - session->cpu_ns) / 1e9;
-    buf_printf(out, "%.2fs of %.2fs processor time was sampled, at %lld Hz\n",
-               (double)session->sampled_ns / 1e9, taken,
+    buf_fixed(out, (double)session->sampled_ns / 1e9, 2, 0);
+    buf_text(out, "s of ");
+    buf_fixed(out, taken, 2, 0);
+    buf_printf(out, "s processor time was sampled, at %lld Hz\n",
                (long long)(NS_PER_S / session->period_ns));
     if (session->dropped + session->profile->stacks.lost > 0)
         buf_printf(out, "%" PRIu64 " samples were dropped: there was no room for them\n",

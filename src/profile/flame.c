@@ -131,6 +131,13 @@ static unsigned colour_of(const char *name)
            (0x60 + (hash >> 16) % 0x40);
 }
 
+static void put_place(struct buf *out, double x, unsigned y)
+{
+    buf_text(out, " x=\"");
+    buf_fixed(out, x, 1, 0);
+    buf_printf(out, "\" y=\"%u\"", y);
+}
+
 static void put_node(struct buf *out, const struct node *node, uint64_t total)
 {
     double width = (double)node->value / (double)total * WIDTH;
@@ -139,13 +146,18 @@ static void put_node(struct buf *out, const struct node *node, uint64_t total)
         return;
     buf_printf(out, "<g><title>");
     put_escaped(out, node->name, SIZE_MAX);
-    buf_printf(out,
-               " %.1f%%</title><rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" "
-               "fill=\"#%06x\" stroke=\"#fff\"/>",
-               100 * (double)node->value / (double)total, node->x, y, width, ROW,
+    buf_text(out, " ");
+    buf_fixed(out, 100 * (double)node->value / (double)total, 1, 0);
+    buf_text(out, "%</title><rect");
+    put_place(out, node->x, y);
+    buf_text(out, " width=\"");
+    buf_fixed(out, width, 1, 0);
+    buf_printf(out, "\" height=\"%d\" fill=\"#%06x\" stroke=\"#fff\"/>", ROW,
                colour_of(node->name));
     if (width > 4 * LETTER) {
-        buf_printf(out, "<text x=\"%.1f\" y=\"%u\">", node->x + 3, y + ROW - 5);
+        buf_text(out, "<text");
+        put_place(out, node->x + 3, y + ROW - 5);
+        buf_text(out, ">");
         put_escaped(out, node->name, (size_t)((width - 6) / LETTER));
         buf_text(out, "</text>");
     }

@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "base/buildid.h"
 #include "base/pages.h"
 #include "base/peek.h"
 
@@ -120,27 +121,6 @@ static bool find_bias(const struct image *image, uintptr_t *out)
     return false;
 }
 
-const unsigned char *module_find_id(const unsigned char *notes, size_t size, size_t *found)
-{
-    size_t at = 0;
-    while (size - at >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) note;
-        memcpy(&note, notes + at, sizeof note);
-        uint64_t name = ((uint64_t)note.n_namesz + 3) & ~UINT64_C(3);
-        uint64_t data = ((uint64_t)note.n_descsz + 3) & ~UINT64_C(3);
-        if (sizeof note + name + data > size - at)
-            return NULL;
-        const unsigned char *content = notes + at + sizeof note;
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-            memcmp(content, "GNU", 4) == 0 && note.n_descsz <= MODULE_BUILD_ID_MAX) {
-            *found = note.n_descsz;
-            return content + name;
-        }
-        at += sizeof note + (size_t)(name + data);
-    }
-    return NULL;
-}
-
 static void read_build_id(const struct image *image, struct module *module)
 {
     unsigned char notes[NOTES_MAX];
@@ -151,8 +131,8 @@ static void read_build_id(const struct image *image, struct module *module)
         size_t size = header->p_memsz < sizeof notes ? header->p_memsz : sizeof notes;
         size = peek_copy(notes, module->bias + header->p_vaddr, size);
         size_t found;
-        const unsigned char *id = module_find_id(notes, size, &found);
-        if (id == NULL)
+        const unsigned char *id = buildid_find(notes, size, &found);
+        if (id == NULL || found > sizeof module->build_id)
             continue;
         memcpy(module->build_id, id, found);
         module->build_id_size = found;

@@ -61,9 +61,6 @@ const struct module *modules_find(const struct module *known, uintptr_t address)
  * that one any more. NULL: none does. 0 or a negative errno: the view stays as it was. */
 int modules_refresh(struct modules *modules, void (*settle)(void));
 
-/* The build id among the notes of a file; NULL: there is none. */
-const unsigned char *module_find_id(const unsigned char *notes, size_t size, size_t *found);
-
 /* Async-signal-safe. NULL: no code lies there. */
 const struct code *view_find(const struct view *view, uintptr_t address);
 

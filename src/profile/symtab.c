@@ -2,6 +2,7 @@
 #include "profile/symtab.h"
 
 #include "base/auto.h"
+#include "base/buildid.h"
 #include "base/pages.h"
 #include "base/peek.h"
 #include "base/read.h"
@@ -37,7 +38,7 @@ static void *read_part(int fd, uint64_t offset, uint64_t size)
 static bool notes_hold(const unsigned char *notes, size_t size, const struct module *module)
 {
     size_t found;
-    const unsigned char *id = module_find_id(notes, size, &found);
+    const unsigned char *id = buildid_find(notes, size, &found);
     return id != NULL && found == module->build_id_size && memcmp(id, module->build_id, found) == 0;
 }
 

@@ -140,19 +140,27 @@ static int by_flat(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
+static void put_measure(struct buf *out, double value, int width, const char *unit)
+{
+    buf_fixed(out, value, 2, width);
+    buf_text(out, unit);
+}
+
 static void put_value(struct buf *out, uint64_t value, const char *unit)
 {
     if (strcmp(unit, "nanoseconds") == 0)
-        buf_printf(out, "%9.2fs", (double)value / 1e9);
+        put_measure(out, (double)value / 1e9, 9, "s");
     else if (strcmp(unit, "bytes") == 0)
-        buf_printf(out, "%7.2f MB", (double)value / (1 << 20));
+        put_measure(out, (double)value / (1 << 20), 7, " MB");
     else
         buf_printf(out, "%10" PRIu64, value);
 }
 
-static double percent(uint64_t part, uint64_t all)
+static void put_percent(struct buf *out, uint64_t part, uint64_t all)
 {
-    return all > 0 ? 100.0 * (double)part / (double)all : 0;
+    buf_text(out, " ");
+    buf_fixed(out, all > 0 ? 100.0 * (double)part / (double)all : 0, 1, 5);
+    buf_text(out, "%");
 }
 
 static void put_rows(struct buf *out, const struct rows *rows, uint64_t total, const char *unit)
@@ -163,9 +171,12 @@ static void put_rows(struct buf *out, const struct rows *rows, uint64_t total, c
         const struct row *row = &rows->all[i];
         sum += row->flat;
         put_value(out, row->flat, unit);
-        buf_printf(out, " %5.1f%% %5.1f%% ", percent(row->flat, total), percent(sum, total));
+        put_percent(out, row->flat, total);
+        put_percent(out, sum, total);
+        buf_text(out, " ");
         put_value(out, row->cum, unit);
-        buf_printf(out, " %5.1f%%  %s\n", percent(row->cum, total), row->name);
+        put_percent(out, row->cum, total);
+        buf_printf(out, "  %s\n", row->name);
     }
     if (rows->count > TOP_MAX)
         buf_printf(out, "and %zu more\n", rows->count - TOP_MAX);

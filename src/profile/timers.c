@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "base/proc.h"
+#include "base/random.h"
 #include "profile/gate.h"
 
 #include <errno.h>
@@ -21,16 +22,11 @@ static clockid_t clock_of(int tid)
     return (clockid_t)(~(unsigned)tid << 3 | PER_THREAD | SCHEDULED);
 }
 
-/* xorshift64: a first period of random length, so that also what runs for less than one is seen
- * as often as its share is. */
+/* A first period of random length, so that also what runs for less than one is seen as often as its
+ * share is. */
 static int64_t first_of(struct timers *timers)
 {
-    uint64_t x = timers->seed | 1;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    timers->seed = x;
-    return 1 + (int64_t)(x % (uint64_t)timers->period_ns);
+    return 1 + (int64_t)(random_next(&timers->seed) % (uint64_t)timers->period_ns);
 }
 
 static struct timespec timespec_of(int64_t ns)

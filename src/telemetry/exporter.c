@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/random.h"
 #include "base/thread.h"
 #include "telemetry/endpoint.h"
 #include "telemetry/header.h"
@@ -42,7 +43,7 @@ struct exporter {
     struct buf body;
     struct transport *transport;
     pid_t owner;
-    uint32_t chance;
+    uint64_t random;
     int64_t not_before_ns; /* the receiver wants no request before */
     atomic_bool interrupted;
     bool busy;            /* a call is in flight. Under the lock */
@@ -83,16 +84,6 @@ static bool pause_until(struct exporter *exporter, int64_t until_ns)
         (void)thread_cond_wait_until(&exporter->woken, &exporter->lock, until_ns);
     pthread_mutex_unlock(&exporter->lock);
     return !atomic_load(&exporter->interrupted);
-}
-
-static uint32_t next_chance(struct exporter *exporter)
-{
-    uint32_t x = exporter->chance;
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    exporter->chance = x;
-    return x;
 }
 
 static int64_t sum(int64_t time_ns, int64_t more_ns)
@@ -180,7 +171,8 @@ static bool deliver(struct exporter *exporter, size_t weight, int64_t deadline_n
         }
         if (!attempt(exporter, weight, deadline_ns, &answer, out))
             return answer.code != -ETIMEDOUT && answer.code != -ECANCELED;
-        int64_t wait = retry_wait_ns(number, answer.after_ns, next_chance(exporter));
+        int64_t wait =
+            retry_wait_ns(number, answer.after_ns, (uint32_t)random_next(&exporter->random));
         int64_t now = clock_real_now();
         until_ns = sum(now, wait);
         if (answer.after_ns >= 0)
@@ -371,9 +363,8 @@ static struct exporter *exporter_new(enum telemetry_signal signal,
         timeout_ms > 0 && timeout_ms < INT64_MAX / NS_PER_MS ? timeout_ms * NS_PER_MS : INT64_MAX;
     exporter->request_max = options->request_max > 0 ? options->request_max : REQUEST_MAX;
     exporter->owner = getpid();
-    if (getrandom(&exporter->chance, sizeof exporter->chance, GRND_NONBLOCK) < 0)
-        exporter->chance = (uint32_t)clock_real_now(); /* it only spreads the attempts */
-    exporter->chance |= 1;
+    if (getrandom(&exporter->random, sizeof exporter->random, GRND_NONBLOCK) < 0)
+        exporter->random = (uint64_t)clock_real_now(); /* it only spreads the attempts */
     return exporter;
 }
 

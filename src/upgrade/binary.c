@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which file is to be run in our place, may it be, and what is the running one. Any thread. Never
- * runs anything, and never follows a symbolic link for others: it may be switched.
+ * Which file is to be run in our place, and may it be. Any thread. Never runs anything, and never
+ * follows a symbolic link for others: it may be switched.
  */
 #include "upgrade/binary.h"
 
 #include "base/auto.h"
 #include "base/duration.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -193,68 +191,4 @@ int origin_check_binary(const struct origin *origin, const char *path, bool allo
     *changed_in_place = info.st_dev == origin->exe_device && info.st_ino == origin->exe_inode &&
                         mtime_ns > origin->exe_mtime_ns;
     return 0;
-}
-
-/* --- what runs ------------------------------------------------------------------------------- */
-
-static void write_hex(char out[ORIGIN_BUILD_MAX], const unsigned char *bytes, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    size_t most = (ORIGIN_BUILD_MAX - 1) / 2;
-    size_t count = size < most ? size : most;
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 0xf];
-    }
-    out[2 * count] = '\0';
-}
-
-static size_t padded(size_t size, size_t alignment)
-{
-    return (size + alignment - 1) / alignment * alignment;
-}
-
-/* Looks for the linker's note among those of one segment. */
-static bool read_notes(const unsigned char *at, size_t size, size_t alignment, char *out)
-{
-    while (size >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) note;
-        memcpy(&note, at, sizeof note);
-        size_t name = padded(note.n_namesz, 4);
-        size_t start = padded(sizeof note + name, alignment);
-        size_t whole = padded(start + note.n_descsz, alignment);
-        if (note.n_namesz > size || note.n_descsz > size || start + note.n_descsz > size)
-            return false;
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
-            memcmp(at + sizeof note, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0 && note.n_descsz > 0) {
-            write_hex(out, at + start, note.n_descsz);
-            return true;
-        }
-        if (whole >= size)
-            return false;
-        at += whole;
-        size -= whole;
-    }
-    return false;
-}
-
-/* The first module is the program itself: 1 ends the look. */
-static int read_program(struct dl_phdr_info *info, size_t size, void *out)
-{
-    (void)size;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        /* The loader's own arithmetic: an address as a number. */
-        const void *notes = (const void *)(info->dlpi_addr + segment->p_vaddr);
-        if (segment->p_type == PT_NOTE &&
-            read_notes(notes, segment->p_memsz, segment->p_align == 8 ? 8 : 4, out))
-            break;
-    }
-    return 1;
-}
-
-void origin_build_id(char out[ORIGIN_BUILD_MAX])
-{
-    (void)snprintf(out, ORIGIN_BUILD_MAX, "none");
-    (void)dl_iterate_phdr(read_program, out);
 }

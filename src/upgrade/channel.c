@@ -76,8 +76,9 @@ int channel_send(int fd, const struct handover_message *message, const int *fds,
         size_t fds_size = count * sizeof fds[0];
         packet.msg_control = control.bytes;
         packet.msg_controllen = (socklen_t)CMSG_SPACE(fds_size); /* so wide in musl */
-        control.head = (struct cmsghdr){
-            .cmsg_len = (socklen_t)CMSG_LEN(fds_size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        control.head = (struct cmsghdr){.cmsg_len = (socklen_t)CMSG_LEN(fds_size),
+                                        .cmsg_level = SOL_SOCKET,
+                                        .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(&control.head), fds, fds_size);
     }
     return send_packet(fd, &packet);

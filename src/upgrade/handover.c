@@ -15,7 +15,6 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 static const unsigned char magic[4] = {'S', 'R', 'U', 'N'};
@@ -408,6 +407,12 @@ int handover_decode(struct handover_message *message, const void *packet, size_t
     if (rc < 0) /* nothing of what is not believed */
         memset(message, 0, sizeof *message);
     return rc;
+}
+
+bool handover_is_by(const struct handover_message *hello, const char *program)
+{
+    size_t size = text_fitting(program, strlen(program), sizeof hello->name - 1);
+    return strlen(hello->name) == size && memcmp(hello->name, program, size) == 0;
 }
 
 uint32_t handover_agree(uint32_t their_min, uint32_t their_max)

@@ -8,6 +8,7 @@
 #ifndef UPGRADE_HANDOVER_H
 #define UPGRADE_HANDOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,9 @@ int handover_encode(const struct handover_message *message, void *packet, size_t
  * printable, not as many entries as announced; -EPROTONOSUPPORT: a type we do not know (skip it).
  * On an error all is 0. Of texts for the log, what does not print becomes '?'. */
 int handover_decode(struct handover_message *message, const void *packet, size_t size);
+
+/* Does the HELLO of a process name this program? Its name may have been cut to fit. */
+bool handover_is_by(const struct handover_message *hello, const char *program);
 
 /* The highest version both speak, or 0. */
 uint32_t handover_agree(uint32_t their_min, uint32_t their_max);

@@ -2,6 +2,7 @@
 #include "upgrade/inherit.h"
 
 #include "base/auto.h"
+#include "base/buildid.h"
 #include "base/clock.h"
 #include "base/duration.h"
 #include "upgrade/budget.h"
@@ -14,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE (60 * NS_PER_S) /* with each answer; the old process ends us earlier, or has ended */
+#define PATIENCE                                                                                   \
+    (60 * NS_PER_S) /* with each answer; the old process ends us earlier, or has ended */
 
 struct packet {
     struct handover_message message;
@@ -57,13 +59,15 @@ static int say(int channel, const struct handover_message *message, srun_err *er
 
 static int greet(const struct inherit *inherit, srun_err *err)
 {
+    char text[BUILDID_TEXT_MAX];
     struct handover_message hello = {.type = HANDOVER_HELLO,
                                      .version_min = HANDOVER_VERSION_MIN,
                                      .version_max = HANDOVER_VERSION_MAX,
                                      .pid = (uint32_t)getpid()};
     (void)snprintf(hello.name, sizeof hello.name, "%s", inherit->program);
     (void)snprintf(hello.version, sizeof hello.version, "%s", inherit->version);
-    origin_build_id(hello.build);
+    const char *build = buildid_own(text);
+    (void)snprintf(hello.build, sizeof hello.build, "%s", build[0] != '\0' ? build : "none");
     return say(inherit->channel, &hello, err);
 }
 

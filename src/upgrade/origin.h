@@ -47,8 +47,4 @@ void origin_restore(struct origin *origin, const struct handover_boot *boot);
 int origin_check_binary(const struct origin *origin, const char *path, bool allow_writable,
                         bool *changed_in_place, srun_err *err);
 
-/* The build id of the running program (the linker's note) in hex, or "none". */
-#define ORIGIN_BUILD_MAX 64
-void origin_build_id(char out[ORIGIN_BUILD_MAX]);
-
 #endif

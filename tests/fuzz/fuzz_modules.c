@@ -42,8 +42,8 @@ static void check_module(const uint8_t *data, size_t size)
 static void check_notes(const uint8_t *data, size_t size)
 {
     size_t found = 0;
-    const unsigned char *id = module_find_id(data, size, &found);
-    ENSURE(id == NULL || (id >= data && found <= MODULE_BUILD_ID_MAX));
+    const unsigned char *id = buildid_find(data, size, &found);
+    ENSURE(id == NULL || id >= data);
     ENSURE(id == NULL || found <= size - (size_t)(id - data));
 }
 

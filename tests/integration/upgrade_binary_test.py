@@ -287,6 +287,15 @@ def another_program_is_refused(folder):
 
 
 @suite.test
+def a_name_that_does_not_fit_is_no_other_program(folder):
+    path, context = deployed(folder, plan="name " + "ü" * 40)  # 64 bytes would cut the 32nd in two
+    with context as program:
+        place(2, path)
+        becomes(program, "2")
+        program.stop()
+
+
+@suite.test
 def what_a_refused_process_printed_does_no_harm(folder):
     def spoil(path):
         rewrite(path, lambda content: b"#!/bin/sh\necho nonsense >&3; exec sleep 1000\n")

@@ -11,7 +11,7 @@ import time
 sys.dont_write_bytecode = True
 from support import LIMIT, Process, Suite, check, connect, equal, has_program  # noqa: E402
 from support import program as example  # noqa: E402
-from upgraded import PLAN, is_alive, read_all, running, slowly, until  # noqa: E402
+from upgraded import PLAN, connect_to, is_alive, read_all, running, slowly, until  # noqa: E402
 
 suite = Suite("upgrade_drain")
 PROBATION = {"SRUN_UPGRADE_PROBATION": "300s"}
@@ -219,6 +219,21 @@ def the_program_may_refuse(folder):
 
 
 @suite.test
+def what_was_given_up_before_it_began_does_not_begin(folder):
+    with running(folder, env={"SRUN_UPGRADE_START": "500ms"}) as program:
+        program.touch("slow")
+        program.touch("refuse", "not now")
+        program.hup()
+        until(lambda: hooks(program, program.office) == ["before", "failed"], "the hooks")
+        text = program.wait_for(r'msg="upgrade failed".*', since=program.hup()).group(0)
+        check("no new process was started within" in text, text)
+        os.unlink(os.path.join(folder, "slow"))
+        until(lambda: program.info()["state"] == "idle", "idle")
+        equal(hooks(program, program.office), ["before", "failed", "failed"], "the hooks")
+        program.stop()
+
+
+@suite.test
 def who_asks_waits_for_success(folder):
     with running(folder) as program:
         equal(program.ask("ask 60000"), "0 \n")
@@ -250,6 +265,21 @@ def who_asks_does_not_wait_longer_than_wanted(folder):
         program.upgraded()
         until(lambda: of_generation(program, 3), "the one that was asked for besides")
         program.office = of_generation(program, 3)
+        program.stop()
+
+
+@suite.test
+def who_asks_the_old_process_hears_that_it_was_passed_on(folder):
+    with running(folder) as program:
+        asker, client = connect_to(program.address()), program.held()  # accepted in this order
+        program.upgraded(program.hup())
+        place = program.mark_now()
+        asker.sendall(b"ask 60000\n")
+        equal(read_all(asker), "-115 upgrade: passed on to generation 2\n")
+        program.touch("release")
+        read_all(client)
+        program.upgraded(place)
+        equal(program.ask("id").split()[2], "3")
         program.stop()
 
 

@@ -39,7 +39,7 @@ def programs_build_by_pkg_config_where_the_prefix_says(folder):
     libraries = installed(folder, "--prefix", os.path.join(folder, "usr"))
     env = {"PKG_CONFIG_PATH": os.path.join(libraries, "pkgconfig"), "LD_LIBRARY_PATH": libraries}
     programs = consumer.by_pkg_config(consumer.copy(folder), env=env,
-                                      only=("c99", "cxx11", "c99_static"))
+                                      only=("c99", "cxx11", "cxx20", "c99_static"))
     for path in programs.values():
         consumer.works([path], folder, env)
 

@@ -5,7 +5,9 @@
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "asking.h"
+#include "base/buildid.h"
 #include "base/clock.h"
+#include "comma.h"
 #include "instruments.h"
 #include "runner.h"
 #include "telemetry/meter.h"
@@ -243,11 +245,11 @@ END_TEST
 START_TEST(build_and_generations_name_this_process)
     {
         struct scene scene;
-        char pid[32], id[VIEWS_BUILD_ID_MAX];
+        char pid[32], id[BUILDID_TEXT_MAX];
         scene_open(&scene, NULL);
         scene_start(&scene);
         assert_has(page(&scene, "/build"), "version   1.4\n");
-        ck_assert_uint_ge(strlen(views_build_id(id)), 16);
+        ck_assert_uint_ge(strlen(buildid_own(id)), 16);
         assert_has(page_json(&scene, "/build"), id);
         (void)snprintf(pid, sizeof pid, "\"pid\":%d,\"state\":\"serving\"", getpid());
         assert_has(page_json(&scene, "/generations"), pid);
@@ -422,12 +424,15 @@ END_TEST
 START_TEST(metrics_are_read_back)
     {
         struct metrics_line line;
-        const char *at = "# HELP x\nx{a=\"b c\"} 1.5\n\ny 2";
+        const char *at = "# HELP x\nx{a=\"b c\"} 1.5\n\ny 2\nz NaN";
+        comma_locale();
         ck_assert(metrics_next(&at, &line));
         ck_assert_uint_eq(line.name_size, strlen("x{a=\"b c\"}"));
         ck_assert_double_eq(line.value, 1.5);
         ck_assert(metrics_next(&at, &line));
         ck_assert_double_eq(line.value, 2);
+        ck_assert(metrics_next(&at, &line));
+        ck_assert_double_nan(line.value);
         ck_assert(!metrics_next(&at, &line));
     }
 END_TEST

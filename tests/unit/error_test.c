@@ -78,6 +78,8 @@ START_TEST(names_every_code)
         ck_assert_str_eq(srun_strerror(SRUN_EUSAGE), "wrong usage");
         ck_assert_str_eq(srun_strerror(SRUN_ESTATE), "not possible in this state");
         ck_assert_str_eq(srun_strerror(SRUN_EFORK), "called in a forked child");
+        ck_assert_str_eq(srun_strerror(SRUN_EUPGRADE), "the upgrade failed");
+        ck_assert_str_eq(srun_strerror(SRUN_ECLOSED), "nothing will come any more");
         ck_assert_str_eq(srun_strerror(-999999), "unknown error");
         ck_assert_str_eq(srun_strerror(INT_MIN), "unknown error");
     }

@@ -115,6 +115,27 @@ START_TEST(cuts_texts_at_the_end_of_a_character)
     }
 END_TEST
 
+START_TEST(knows_a_program_by_a_name_that_was_cut)
+    {
+        char name[256] = "x";
+        for (size_t size = 1; size + 2 < sizeof name; size += 2) {
+            sample(&sent, HANDOVER_HELLO);
+            (void)snprintf(sent.name, sizeof sent.name, "%s", name);
+            encode();
+            ck_assert_int_eq(decode(), 0);
+            ck_assert(handover_is_by(&got, name));
+            ck_assert(!handover_is_by(&got, name + 1));
+            memcpy(name + size, "\xc3\xbc", 3);
+        }
+        sample(&got, HANDOVER_HELLO);
+        (void)snprintf(got.name, sizeof got.name, "api");
+        ck_assert(handover_is_by(&got, "api"));
+        ck_assert(!handover_is_by(&got, "ap"));
+        ck_assert(!handover_is_by(&got, "api2"));
+        ck_assert(!handover_is_by(&got, "apj"));
+    }
+END_TEST
+
 static void assert_not_sent(void)
 {
     ck_assert_int_eq(handover_encode(&sent, packet.bytes, sizeof packet.bytes), -EINVAL);
@@ -256,9 +277,10 @@ int main(void)
         holds_as_many_entries_as_there_can_be_with_the_longest_texts,
         carries_only_what_belongs_to_a_message, writes_head_and_hello_as_every_build_before,
         writes_welcome_as_every_build_before, says_when_there_is_no_room_and_writes_no_further,
-        cuts_texts_at_the_end_of_a_character, does_not_send_what_would_be_refused,
-        agrees_on_the_highest_version_both_speak, understands_the_hello_of_a_build_that_speaks_more,
-        skips_fields_it_does_not_know, skips_fields_that_a_newer_build_gives_to_other_messages,
+        cuts_texts_at_the_end_of_a_character, knows_a_program_by_a_name_that_was_cut,
+        does_not_send_what_would_be_refused, agrees_on_the_highest_version_both_speak,
+        understands_the_hello_of_a_build_that_speaks_more, skips_fields_it_does_not_know,
+        skips_fields_that_a_newer_build_gives_to_other_messages,
         skips_fields_of_an_entry_it_does_not_know, tells_a_type_it_does_not_know_from_garbage,
         names_each_type);
 }

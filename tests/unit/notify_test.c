@@ -2,6 +2,7 @@
  *
  * What the service manager is told, read from the socket that it would read.
  */
+#include "base/text.h"
 #include "cast.h"
 #include "notify.h"
 
@@ -144,6 +145,26 @@ START_TEST(reads_the_watchdog_that_is_meant_for_this_process)
     }
 END_TEST
 
+START_TEST(tells_a_status_that_is_utf_8)
+    {
+        char long_text[600] = "";
+        struct notify notify;
+        int manager = listen_at(private_path());
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        for (size_t i = 0; i + 2 < sizeof long_text; i += 2)
+            memcpy(long_text + i, "\xc3\xbc", 3);
+        for (const char *text = long_text; text < long_text + 2; text++) {
+            notify_status(&notify, "%s", text);
+            const char *told = heard(manager, (int)REAL_LIMIT_MS);
+            ck_assert_int_eq(strncmp(told, "STATUS=", 7), 0);
+            ck_assert_uint_eq(text_utf8_until(told, strlen(told)), strlen(told));
+        }
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
 START_TEST(tells_a_status_once_and_as_one_line)
     {
         struct notify notify;
@@ -243,7 +264,7 @@ int main(void)
 {
     return HARNESS("notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
                    does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
-                   reads_the_watchdog_that_is_meant_for_this_process,
+                   reads_the_watchdog_that_is_meant_for_this_process, tells_a_status_that_is_utf_8,
                    tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
                    tells_of_the_stop_before_anything_stops,
                    lets_no_reason_to_stop_forge_a_variable);

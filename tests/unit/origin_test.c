@@ -474,25 +474,6 @@ START_TEST(says_what_it_could_not_learn)
     }
 END_TEST
 
-/* --- the build ------------------------------------------------------------------------------- */
-
-START_TEST(knows_the_build_id_of_the_program)
-    {
-        char build[ORIGIN_BUILD_MAX], command[700], line[200], *told;
-        origin_build_id(build);
-        (void)snprintf(command, sizeof command, "file -L '%s' | grep -o 'BuildID[^,]*'; true",
-                       self());
-        FILE *pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        told = fgets(line, sizeof line, pipe);
-        (void)pclose(pipe);
-        ck_assert_uint_eq(strspn(build, "0123456789abcdef"), strlen(build));
-        ck_assert_uint_ge(strlen(build), 16);
-        if (told != NULL) /* else file(1) is not installed */
-            ck_assert_ptr_nonnull(strstr(line, build));
-    }
-END_TEST
-
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--take") == 0)
@@ -508,5 +489,5 @@ int main(int argc, char **argv)
         keeps_the_environment_but_for_what_is_meant_for_one_process,
         gives_back_what_the_first_start_was_given, comes_as_near_to_a_limit_as_it_may,
         changes_no_limit_when_none_were_said, frees_what_is_half_made_or_nothing,
-        says_what_it_could_not_learn, knows_the_build_id_of_the_program);
+        says_what_it_could_not_learn);
 }

@@ -116,6 +116,27 @@ START_TEST(has_no_more_threads_than_its_width)
     }
 END_TEST
 
+START_TEST(gives_a_thread_to_each_job_that_waits_when_it_is_widened)
+    {
+        enum { JOBS = 4 };
+        static struct job jobs[JOBS];
+        struct gate gate = GATE_CLOSED;
+        struct pool *pool = NULL;
+        ck_assert_int_eq(pool_new(&pool, 1), 0);
+        for (int i = 0; i < JOBS; i++) {
+            job_init(&jobs[i], &gate);
+            pool_queue(pool, &jobs[i].job);
+        }
+        ck_assert(harness_wait(has_run, &jobs[0], 10000));
+        pool_widen(pool, JOBS);
+        ck_assert(!pool_tend(pool));
+        for (int i = 1; i < JOBS; i++) /* none of which waits for another one */
+            ck_assert(harness_wait(has_run, &jobs[i], 10000));
+        gate_open(&gate);
+        ck_assert_ptr_null(pool_free(pool, LIMIT));
+    }
+END_TEST
+
 START_TEST(grows_by_one_thread_for_each_lost_job)
     {
         static struct job stuck[3], after;
@@ -273,6 +294,7 @@ END_TEST
 int main(void)
 {
     return HARNESS("pool", runs_jobs_in_the_order_of_the_queue, has_no_more_threads_than_its_width,
+                   gives_a_thread_to_each_job_that_waits_when_it_is_widened,
                    grows_by_one_thread_for_each_lost_job,
                    runs_what_waited_behind_a_job_that_is_lost, takes_a_lost_job_out_of_the_queue,
                    is_freed_when_its_busy_threads_have_ended, lets_idle_threads_go_after_a_moment,

@@ -12,7 +12,7 @@
  *     die          the process ends at once
  *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
- * the reason. release: see hold.
+ * the reason. slow: while it is there, the hook does not return from a failure. release: see hold.
  */
 #include "plan.h"
 
@@ -341,6 +341,8 @@ static int on_upgrade(void *user, const struct srun_upgrade_event *event, srun_e
     SRUN_INFO(srun_runner_log(self.runner), "hook", SRUN_STR("step", names[event->step]),
               SRUN_INT("own_pid", (int)getpid()), SRUN_INT("peer", event->peer_pid),
               SRUN_STR("text", event->text));
+    while (event->step == SRUN_UPGRADE_FAILED && access("slow", F_OK) == 0)
+        (void)poll(NULL, 0, STEP_MS);
     FILE *file = event->step == SRUN_UPGRADE_BEFORE ? fopen("refuse", "re") : NULL;
     if (file != NULL) {
         (void)!fgets(reason, sizeof reason, file);
