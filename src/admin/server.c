@@ -514,8 +514,7 @@ bool server_add(struct server *server, int slot, const struct head *head)
     return false;
 }
 
-/* Whose thread is waited for, however long it takes. */
-static void name_busy(struct server *server)
+void server_name_busy(struct server *server)
 {
     struct slot busy;
     for (int i = 0; i < CONNECTIONS_SLOTS; i++)
@@ -527,7 +526,6 @@ static void name_busy(struct server *server)
 void server_stop(struct server *server)
 {
     slots_shut(&server->slots, true);
-    name_busy(server);
     server->mhd->stop_daemon(server->daemon);
     server->daemon = NULL;
 }

@@ -38,6 +38,10 @@ int server_start(struct server *server, srun_err *err);
 /* A connection whose request head is complete. False: it is closed, for want of a thread. */
 bool server_add(struct server *server, int slot, const struct head *head);
 
+/* Tells the log of the views that run, whose threads server_stop waits for, however long they take.
+ */
+void server_name_busy(struct server *server);
+
 /* Shuts what is left down and waits for the threads: views have to have ended. */
 void server_stop(struct server *server);
 

@@ -189,6 +189,7 @@ struct slots_counts slots_count(struct slots *slots)
     for (int i = 0; i < CONNECTIONS_SLOTS; i++) {
         enum connection_state state = slots->all.slots[i].state;
         counts.at_work += state == CONNECTION_IDLE;
+        counts.busy += state == CONNECTION_BUSY;
         counts.new += state == CONNECTION_HEAD && !slots->each[i].handed_over;
     }
     pthread_mutex_unlock(&slots->lock);

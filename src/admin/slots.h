@@ -77,9 +77,9 @@ void slots_say_when_closed(struct slots *slots);
 /* Whether the program, or what else may take its time, has not come back yet. */
 bool slots_busy(struct slots *slots, int slot, struct slot *out);
 
-/* How many are within a request, or between two; not handed over. */
+/* How many are within a request, or between two; whose view runs; not handed over. */
 struct slots_counts {
-    unsigned at_work, new;
+    unsigned at_work, busy, new;
 };
 struct slots_counts slots_count(struct slots *slots);
 

@@ -17,6 +17,7 @@
 #define LISTENERS_MAX 2
 #define AT_ONCE 16 /* accepted before who has sent something meanwhile gets its turn */
 #define DRAIN_NS (2 * NS_PER_S)
+#define DRAIN_LOOK_NS (DRAIN_NS / 4) /* has a view come back? */
 #define LINGER_NS (100 * NS_PER_MS)
 
 /* Tags in the poller; below them the slots. */
@@ -266,22 +267,42 @@ static void close_listeners(struct state *state)
     }
 }
 
-/* New ones that say nothing are not waited for as long as a view that runs. */
+/* How long views may run: the rest of the time to stop is for what they leave. */
+static int64_t drain_end(const struct state *state, int64_t now)
+{
+    int64_t left_ms = srun_context_time_left_ms(state->server->ctx);
+    return left_ms < 0 ? INT64_MAX : now + left_ms * NS_PER_MS / 4 * 3;
+}
+
+/* New ones that say nothing are not waited for as long as who is being answered. The thread of a
+ * view that runs is waited for in any case: then its client gets what it has asked for, too. */
 static void drain(struct state *state)
 {
     struct slots *slots = &state->server->slots;
+    struct slots_counts counts;
     int64_t now = clock_real_now(), linger = now + LINGER_NS, limit = now + DRAIN_NS;
+    int64_t name_at = limit, end = drain_end(state, now);
     atomic_store(&state->server->closing, true);
     slots_say_when_closed(slots);
     close_listeners(state);
     for (;;) {
         slots_shut(slots, false);
-        struct slots_counts counts = slots_count(slots);
+        counts = slots_count(slots);
+        now = clock_real_now();
+        if (counts.busy > 0 && now >= name_at) {
+            server_name_busy(state->server);
+            name_at = INT64_MAX;
+        }
+        if (counts.busy > 0)
+            limit = now + DRAIN_NS < end ? now + DRAIN_NS : end;
         int64_t until = counts.at_work > 0 ? limit : linger;
-        if (counts.at_work + counts.new == 0 || clock_real_now() >= until)
+        if (counts.at_work + counts.new == 0 || now >= until)
             break;
-        look_again(state, until);
+        look_again(state,
+                   counts.busy > 0 && now + DRAIN_LOOK_NS < until ? now + DRAIN_LOOK_NS : until);
     }
+    if (counts.busy > 0 && name_at != INT64_MAX)
+        server_name_busy(state->server);
     for (int i = 0; i < CONNECTIONS_SLOTS; i++)
         if (slots_new_fd(slots, i) >= 0)
             drop(state, i);

@@ -81,7 +81,7 @@ static bool is_named(void *arg)
     return count_logged("still within a request") == 1;
 }
 
-START_TEST(a_handler_that_does_not_come_back_is_named_by_the_stop)
+START_TEST(a_handler_that_takes_its_time_is_named_by_the_stop_and_its_client_answered)
     {
         open_port();
         int fd = port_connect_tcp(&port);
@@ -91,6 +91,7 @@ START_TEST(a_handler_that_does_not_come_back_is_named_by_the_stop)
         ck_assert(harness_wait(is_named, NULL, PORT_LIMIT_MS));
         ck_assert_uint_eq(count_logged("path=/wait"), 1);
         port_let_go();
+        ck_assert_uint_eq(port_receive(fd)->status, 200);
         (void)close(fd);
         (void)pthread_join(port.thread, NULL);
         ck_assert_int_eq(port.exit_code, 0);
@@ -426,7 +427,7 @@ int main(void)
 {
     return HARNESS("unit.admin_hostile", writes_that_are_not_let_in_do_not_fill_the_log,
                    the_log_shows_no_secret_of_a_query,
-                   a_handler_that_does_not_come_back_is_named_by_the_stop,
+                   a_handler_that_takes_its_time_is_named_by_the_stop_and_its_client_answered,
                    a_response_of_100_mb_arrives_and_its_memory_comes_back,
                    nobody_has_the_token_while_its_file_is_not_one,
                    a_file_that_is_replaced_all_the_time_lets_in_one_of_its_tokens_alone,
