@@ -59,7 +59,7 @@ struct srun_config {
         srun_log_format format; /* [text] SRUN_LOG_FORMAT */
         int level;              /* an srun_level [SRUN_LEVEL_INFO, which is 0] SRUN_LOG_LEVEL */
         int fd_plus_one;        /* where to write: 1 + descriptor, borrowed [3: stderr] */
-        int source;             /* 1: records carry file, line and function */
+        int source;             /* 1: records carry file, line and function SRUN_LOG_SOURCE */
         const char *journal;    /* "none", or the socket of a journal that gets the records
                                    [systemd's, when the descriptor is its stream]
                                    SRUN_LOG_JOURNAL */
@@ -73,18 +73,22 @@ struct srun_config {
     } signals;
 
     struct {
-        int disabled;         /* 1: SIGHUP is ignored with one warning */
+        int disabled;         /* 1: SIGHUP is ignored with one warning SRUN_UPGRADE */
         int supervised;       /* 1: somebody counts on this very process: an upgrade is refused
                                  SRUN_SUPERVISED */
-        srun_orphan orphan;   /* when the old process dies before its successor serves [takeover] */
-        int any_binary;       /* 1: also a file that others may write to */
+        srun_orphan orphan;   /* when the old process dies before its successor serves [takeover]
+                                 SRUN_UPGRADE_ORPHAN */
+        int any_binary;       /* 1: also a file that others may write to SRUN_UPGRADE_ANY_BINARY */
         int no_probation;     /* 1: probation_ms is 0 */
         int anchor;           /* 1: srun_main leaves a small first process in place, for who watches
                                  one pid [0] SRUN_ANCHOR */
         int64_t start_ms;     /* from the start of the new process to all its services RUNNING; each
-                                 srun_extend_ms there counts, up to tenfold [60000] */
-        int64_t handshake_ms; /* each step of the hand-over, and from SIGTERM to SIGKILL [5000] */
-        int64_t probation_ms; /* the old process could serve again for so long [10000] */
+                                 srun_extend_ms there counts, up to tenfold [60000]
+                                 SRUN_UPGRADE_START */
+        int64_t handshake_ms; /* each step of the hand-over, and from SIGTERM to SIGKILL [5000]
+                                 SRUN_UPGRADE_HANDSHAKE */
+        int64_t probation_ms; /* the old process could serve again for so long [10000]
+                                 SRUN_UPGRADE_PROBATION */
         const char *pid_file; /* written by the generation that serves [none] SRUN_PID_FILE */
         void *more[4];
     } upgrade;
