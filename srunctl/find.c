@@ -2,7 +2,7 @@
  *
  * Where the program listens, if nobody says: one of the places where the admin port puts its unix
  * socket (admin/place.h). A name picks among them; without one there has to be exactly one that
- * answers.
+ * answers, and none that may be meant and has no time to say so.
  */
 #include "base/clock.h"
 #include "srunctl.h"
@@ -37,14 +37,21 @@ static bool is_socket(const char *path)
     return stat(path, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
-/* Whoever answers /build as a program of libsrun does; also one that has no time now, if named. */
-static bool is_program(const char *path, bool named)
+enum kind { OTHER, PROGRAM, BUSY };
+
+/* A program is who answers /build as one of libsrun does; also one that has no time now, if it was
+ * named. */
+static enum kind kind_of(const char *path, bool named)
 {
     struct options options = {.socket = path};
     auto_reply struct reply reply = {0};
     int answer =
         ask(&options, "GET /build?format=json", clock_after_ms(clock_real_now(), PROBE_MS), &reply);
-    return answer == YES ? strstr(reply.body.data, "libsrun") != NULL : named && !is_gone(&reply);
+    if (answer == YES)
+        return strstr(reply.body.data, "libsrun") != NULL ? PROGRAM : OTHER;
+    if (named)
+        return is_gone(&reply) ? OTHER : PROGRAM;
+    return reply.error == ETIMEDOUT || reply.status == 503 ? BUSY : OTHER;
 }
 
 struct places {
@@ -100,6 +107,7 @@ static bool is_repeated(const glob_t *places, size_t index)
 struct found {
     unsigned sockets, live;
     char first[PATTERN_MAX], all[256]; /* those that answer; of several all are told */
+    char busy[PATTERN_MAX];            /* one that does not, or "" */
 };
 
 /* A name is that of the first that answers to it. */
@@ -110,7 +118,10 @@ static void look_at(struct found *found, const glob_t *places, bool named)
         if (is_repeated(places, i) || !is_socket(path) || !is_trusted(path))
             continue;
         found->sockets++;
-        if (!is_program(path, named))
+        enum kind kind = kind_of(path, named);
+        if (kind == BUSY)
+            (void)snprintf(found->busy, sizeof found->busy, "%s", path);
+        if (kind != PROGRAM)
             continue;
         if (found->live++ == 0)
             (void)snprintf(found->first, sizeof found->first, "%s", path);
@@ -138,11 +149,23 @@ int find_program(struct options *options, struct reply *reply)
                        "%u programs answer; pick one with -n NAME or -s:%s", found.live, found.all);
         return USAGE;
     }
+    if (found.live == 1 && found.busy[0] != '\0') {
+        (void)snprintf(reply->why, sizeof reply->why,
+                       "%.108s has no time to say who it is; pick one with -n NAME or -s:%s",
+                       found.busy, found.all);
+        return USAGE;
+    }
     if (found.live == 1 && (options->socket = strdup(found.first)) != NULL)
         return YES; /* and for the rest of this command */
     if (found.live == 1 || places.failed) {
         (void)snprintf(reply->why, sizeof reply->why, "out of memory");
         return NO;
+    }
+    if (found.busy[0] != '\0') {
+        (void)snprintf(reply->why, sizeof reply->why,
+                       "%.108s has no time to say who it is; -n NAME or -s PATH asks it still",
+                       found.busy);
+        return UNREACHABLE;
     }
     (void)snprintf(reply->why, sizeof reply->why,
                    "%s: no admin socket %s in the usual places; -s PATH or -a HOST:PORT says where",

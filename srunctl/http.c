@@ -245,7 +245,7 @@ static int not_answered(const struct options *options, const struct call *call, 
 {
     const char *where = options->socket != NULL ? options->socket : options->address;
     char time[DURATION_TEXT_MAX];
-    reply->error = call->error;
+    reply->error = code == CURLE_OPERATION_TIMEDOUT ? ETIMEDOUT : call->error;
     (void)duration_format(time, (span + NS_PER_MS / 2) / NS_PER_MS * NS_PER_MS);
     if (code == CURLE_OUT_OF_MEMORY)
         (void)snprintf(reply->why, sizeof reply->why, "%s", reason(call, code));

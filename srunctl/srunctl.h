@@ -38,7 +38,7 @@ struct options {
 
 struct reply {
     long status; /* 0: there was no answer */
-    int error;   /* the errno when there was nobody to ask, or 0 */
+    int error;   /* the errno when nobody could be asked, ETIMEDOUT: none answered in time; or 0 */
     int pid;     /* of who listens on the unix socket, or 0 */
     struct buf body;
     char why[384]; /* one line; "" when the answer is YES */

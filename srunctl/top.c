@@ -2,7 +2,8 @@
  *
  * top: what status shows, and what the process uses, once a second. On a terminal each frame takes
  * the place of the one before it; elsewhere they follow each other. A program that does not answer,
- * or is another process than before, is shown as that.
+ * or is another process than before, is shown as that. The terminal is as it was while it is
+ * stopped and when it ends.
  */
 #include "base/clock.h"
 #include "base/duration.h"
@@ -28,6 +29,7 @@ struct usage {
 
 static struct termios before;
 static volatile sig_atomic_t keys_taken, drawing;
+static volatile sig_atomic_t anew = true; /* the next frame comes at once, on an empty screen */
 
 /* Long lines are cut, not wrapped; no cursor. */
 #define DRAWING "\033[?7l\033[?25l"
@@ -58,6 +60,40 @@ static void take_keys(void)
     now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     keys_taken = true;
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &now);
+}
+
+/* Somebody else had the terminal meanwhile. Again, all of it is allowed in a handler. */
+static void go_on_on_signal(int signal_number)
+{
+    int error = errno;
+    (void)signal_number;
+    if (keys_taken)
+        take_keys();
+    anew = true;
+    errno = error;
+}
+
+static void catch_stop(void);
+
+/* The signal comes once more, and has its default action: it stops us, unless nobody is there who
+ * could let us go on. */
+static void stop_on_signal(int signal_number)
+{
+    int error = errno;
+    restore();
+    (void)raise(signal_number);
+    catch_stop();
+    go_on_on_signal(SIGCONT);
+    errno = error;
+}
+
+static void catch_stop(void)
+{
+    (void)sigaction(
+        SIGTSTP,
+        &(const struct sigaction){.sa_handler = stop_on_signal,
+                                  .sa_flags = (int)SA_RESETHAND | SA_NODEFER | SA_RESTART},
+        NULL);
 }
 
 static double metric(const struct buf *metrics, const char *name)
@@ -106,13 +142,15 @@ static int add_frame(struct options *options, struct buf *out, struct usage *las
 }
 
 /* Without stdio: what a signal finds in its buffer would be written after the restoring. */
-static bool draw(struct buf *frame, bool terminal, bool first)
+static bool draw(struct buf *frame, bool terminal)
 {
     auto_buf struct buf out = {0};
     struct winsize size = {0};
+    bool empty = anew;
+    anew = false;
     if (terminal) {
         (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-        buf_text(&out, first ? "\033[2J" : "");
+        buf_text(&out, empty ? "\033[2J" : "");
         buf_text(&out, DRAWING "\033[H\033[K");
         drawing = true;
     }
@@ -127,7 +165,7 @@ static bool next_frame(int64_t at, bool keys)
 {
     for (;;) {
         int64_t left = (at - clock_real_now()) / NS_PER_MS;
-        if (left <= 0)
+        if (left <= 0 || anew)
             return true;
         struct pollfd key = {.fd = keys ? STDIN_FILENO : -1, .events = POLLIN};
         char c = 'q';
@@ -145,16 +183,20 @@ int run_top(struct options *options)
     const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         (void)sigaction(signals[i], &(const struct sigaction){.sa_handler = end_on_signal}, NULL);
+    catch_stop();
+    (void)sigaction(
+        SIGCONT, &(const struct sigaction){.sa_handler = go_on_on_signal, .sa_flags = SA_RESTART},
+        NULL);
     (void)atexit(restore);
+    if (keys)
+        take_keys();
     for (int64_t i = 1;; i++) {
         auto_buf struct buf frame = {0};
         int64_t at = clock_after_ms(clock_real_now(), FRAME_MS);
-        if (keys)
-            take_keys(); /* also after it was stopped and goes on */
         answer = add_frame(options, &frame, &last);
         if (answer == USAGE || answer == FORBIDDEN)
             return answer;
-        if (!draw(&frame, terminal, i == 1))
+        if (!draw(&frame, terminal))
             return fail(NO, "standard output: %m");
         if (i == options->frames || !next_frame(at, keys))
             return i == options->frames ? answer : YES;

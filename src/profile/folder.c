@@ -164,8 +164,9 @@ static int write_whole(int folder, const char *name, const struct buf *body)
 
 /* --- the folder ------------------------------------------------------------------------------ */
 
-/* A descriptor, or a negative errno. In a folder where others may remove files, only the owner may
- * (/tmp): else they could put theirs in the place of ours. */
+/* A descriptor, or a negative errno. Who owns a folder may do anything in it, so that is root or
+ * we. In a folder where others may remove files, only the owner of each may (/tmp): else they could
+ * put theirs in the place of ours. */
 static int open_folder(const char *path)
 {
     struct stat found;
@@ -174,6 +175,8 @@ static int open_folder(const char *path)
     auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &found) < 0)
         return -errno;
+    if (found.st_uid != 0 && found.st_uid != geteuid())
+        return -EPERM;
     if ((found.st_mode & 022) != 0 && (found.st_mode & S_ISVTX) == 0)
         return -EPERM;
     return take_fd(&fd);

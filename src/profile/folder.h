@@ -17,7 +17,7 @@
 #define FOLDER_NAME 128
 
 /* Makes the folder, unless it is there. 0, or a negative errno with a text: it cannot be written
- * to, or others may change what is in it. */
+ * to, or others may change what is in it: it is neither root's nor ours, or open to them. */
 int folder_check(const char *path, srun_err *err);
 
 /* Writes an item; name: of its file. 0, or a negative errno with a text. */

@@ -190,6 +190,7 @@ const struct fault_call fault_calls[] = {
     {"puts", BUFFERED},
     {"pwritev2", NULL},
     {"qsort", "sorts in place when it gets no memory (glibc)"},
+    {"raise", TOTAL},
     {"read", NULL},
     {"readdir", NULL},
     {"readlink", NULL},

@@ -20,6 +20,7 @@ FAKE = """#!/bin/sh
 # Stands for ssh: each machine has a folder of its own, in which srunctl finds the program.
 printf '%s\\n' "$1" >>"$HOSTS/visited"
 [ -d "$HOSTS/$1" ] || { echo "ssh: $1: no such host" >&2; exit 255; }
+case $2 in *generations) [ ! -e "$HOSTS/mute" ] || exit 255 ;; esac
 export XDG_RUNTIME_DIR="$HOSTS/$1"
 cd "$HOSTS/$1" && exec sh -c "$2"
 """
@@ -28,7 +29,7 @@ cd "$HOSTS/$1" && exec sh -c "$2"
 class Fleet:
     """Machines m1, m2, ..., each with a program in a file of its own."""
 
-    def __init__(self, folder, stack, count, refuses=None):
+    def __init__(self, folder, stack, count, refuses=None, probation="100ms"):
         self.folder, self.servers = folder, {}
         self.ssh = os.path.join(folder, "ssh")
         with open(self.ssh, "w", encoding="ascii") as file:
@@ -44,7 +45,7 @@ class Fleet:
             if name == refuses:
                 env["SRUN_SUPERVISED"] = "true"
             self.servers[name] = stack.enter_context(
-                AdminServer([file, "--http.address=127.0.0.1:0"], own, env, "100ms"))
+                AdminServer([file, "--http.address=127.0.0.1:0"], own, env, probation))
 
     def environment(self):
         return {**os.environ, "SSH": self.ssh, "HOSTS": self.folder,
@@ -74,13 +75,31 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(folder, count, refuses=None):
+def fleet(folder, count, refuses=None, probation="100ms"):
     with contextlib.ExitStack() as stack:
-        made = Fleet(folder, stack, count, refuses)
+        made = Fleet(folder, stack, count, refuses, probation)
         for name, server in made.servers.items():
             server.socket = os.path.join(folder, name, "http.sock")
         yield made
         made.end()
+
+
+def another_version(folder):
+    """A file of the same program that can be told from it."""
+    new = os.path.join(folder, "new")
+    shutil.copy(program("http"), new)
+    with open(new, "ab") as file:
+        file.write(b"another version")
+    return new
+
+
+def who_has_it(folder, machines):
+    have = []
+    for name in machines.servers:
+        with open(os.path.join(folder, name, "http"), "rb") as file:
+            if file.read().endswith(b"another version"):
+                have.append(name)
+    return have
 
 
 @suite.test
@@ -114,15 +133,10 @@ def a_machine_that_is_not_there_ends_it(folder):
 @suite.test
 def a_new_file_is_put_in_place(folder):
     with fleet(folder, 2) as machines:
-        new = os.path.join(folder, "new")
-        shutil.copy(program("http"), new)
-        with open(new, "ab") as file:
-            file.write(b"another version")
+        new = another_version(folder)
         code, said = machines.roll("-f", new, "-p", "./http", "http", "m1", "m2")
         equal((code, machines.generations()), (0, {"m1": 2, "m2": 2}), said)
-        for name in machines.servers:
-            with open(os.path.join(folder, name, "http"), "rb") as file:
-                check(file.read().endswith(b"another version"), f"the file of {name}")
+        equal(who_has_it(folder, machines), ["m1", "m2"], "who has the new file")
 
 
 @suite.test
@@ -134,6 +148,29 @@ def where_it_fails_the_old_file_is_put_back(folder):
             check(file.read() == old.read(), "the old file")
         code, said = machines.roll("http", "m1", "m2")
         equal(code, 0, "and it can be tried again: " + said)
+
+
+@suite.test
+def where_the_new_version_serves_its_file_stays(folder):
+    """As after a time-out: the probation is longer than what the upgrade is waited for."""
+    with fleet(folder, 2, probation="3s") as machines:
+        code, said = machines.roll("-t", "1500ms", "-f", another_version(folder), "-p", "./http", "http", "m1", "m2")
+        equal((code, machines.generations()), (1, {"m1": 2, "m2": 1}), said)
+        equal(who_has_it(folder, machines), ["m1"], "who has the new file")
+        check("m1 failed, but runs the new version; the old file is ./http.old; not touched: m2" in said, said)
+
+
+@suite.test
+def where_it_is_not_known_what_serves_no_file_is_touched(folder):
+    with fleet(folder, 1) as machines:
+        with open(os.path.join(folder, "mute"), "wb"):
+            pass
+        code, said = machines.roll("-f", "/bin/false", "-p", "./http", "http", "m1")
+        equal((code, machines.generations()), (1, {"m1": 1}), said)
+        check("m1 failed, and what serves there is not known: srunctl -n http generations; "
+              "the old file is ./http.old; not touched: none" in said, said)
+        with open(os.path.join(folder, "m1", "http.old"), "rb") as file, open(program("http"), "rb") as old:
+            check(file.read() == old.read(), "the old file")
 
 
 @suite.test
@@ -174,18 +211,24 @@ def the_playbook_upgrades_until_one_refuses(folder):
         print("    not run: there is no ansible-playbook here")
         return
     with fleet(folder, 3, refuses="m2") as machines:
-        new = os.path.join(folder, "new")
-        shutil.copy(program("http"), new)
-        with open(new, "ab") as file:
-            file.write(b"another version")
+        new = another_version(folder)
         code, said = play(machines, folder, program_file=new)
         check(code != 0, said)
         equal(machines.generations(), {"m1": 2, "m2": 1, "m3": 1}, said)
-        have = {}
-        for name in machines.servers:
-            with open(os.path.join(folder, name, "http"), "rb") as file:
-                have[name] = file.read().endswith(b"another version")
-        equal(have, {"m1": True, "m2": False, "m3": False}, "who has the new file")
+        equal(who_has_it(folder, machines), ["m1"], "who has the new file")
+
+
+@suite.test
+def the_playbook_leaves_the_new_file_to_who_serves_with_it(folder):
+    if ANSIBLE is None:
+        print("    not run: there is no ansible-playbook here")
+        return
+    with fleet(folder, 2, probation="3s") as machines:
+        code, said = play(machines, folder, program_file=another_version(folder), srun_limit="1500ms")
+        check(code != 0, said)
+        equal(machines.generations(), {"m1": 2, "m2": 1}, said)
+        equal(who_has_it(folder, machines), ["m1"], "who has the new file")
+        check("m1 runs the new version, and keeps its file" in said, said)
 
 
 suite.main()

@@ -40,15 +40,17 @@ def fake(folder):
 
 
 class Terminal:
-    """srunctl on a terminal of its own."""
+    """srunctl on a terminal of its own; job: as a job that can be stopped, which one without anybody in
+    its session who could let it go on cannot."""
 
-    def __init__(self, *words, env=None, columns=80, rows=24):
+    def __init__(self, *words, env=None, columns=80, rows=24, job=False):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.slave = slave
         self.before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(
-            [SRUNCTL, *words], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            [SRUNCTL, *words], stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=not job, process_group=0 if job else None,
             env={"TERM": "xterm", "PATH": os.environ["PATH"], **(env or {})})
         self.output = b""
 
@@ -79,6 +81,14 @@ class Terminal:
         while not re.search(pattern, self.output[since:].decode(errors="replace"), re.S):
             check(time.monotonic() < deadline, f"no {pattern!r} in {self.output!r}")
             self.read()
+
+    def wait_until_stopped(self):
+        deadline = time.monotonic() + LIMIT
+        while os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG) is None:
+            check(time.monotonic() < deadline, "it does not stop")
+            self.read()
+        while self.read():
+            pass
 
     def finish(self):
         deadline = time.monotonic() + LIMIT

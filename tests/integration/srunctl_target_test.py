@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Whom srunctl asks: over TCP with a token, over https, or by a name in the usual places."""
+import contextlib
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 from fake_admin import SERVICES, Fake  # noqa: E402
 from srunctl import SRUNCTL, ask, call, fake  # noqa: E402
-from support import Suite, check, equal  # noqa: E402
+from support import LIMIT, Suite, check, equal  # noqa: E402
 
 suite = Suite("srunctl_target")
 
@@ -177,6 +179,36 @@ def of_several_programs_one_has_to_be_named(folder):
         equal((code, out), (2, ""))
         check("programs answer; pick one with -n NAME or -s:" in err, err)
         check("/one.sock" in err and "/two.sock" in err, err)
+
+
+@suite.test
+def one_that_has_no_time_is_not_passed_over(folder):
+    """Nothing is done to a program because another one, which may be meant, is busy."""
+    done = threading.Event()
+
+    def hang(*_):
+        done.wait(LIMIT)
+    with Fake(os.path.join(folder, "busy.sock")) as busy, \
+            Fake(os.path.join(folder, "one.sock")) as one, contextlib.ExitStack() as at_end:
+        at_end.callback(done.set)
+        one.routes["POST /admin/stop"] = (202, "stopping\n")
+        for answer in (hang, (503, "too many connections\n")):
+            busy.routes["GET /build"] = answer
+            found = alone(folder, "stop")
+            if found is None:
+                return  # no namespaces here
+            code, out, err = found
+            equal((code, out), (2, ""), err)
+            check("/busy.sock has no time to say who it is; pick one with -n NAME or -s: " in err, err)
+            check("/one.sock" in err, err)
+        check(not any("POST" in line for line in one.lines() + busy.lines()), "it was stopped")
+        busy.routes["GET /build"] = hang
+        equal(alone(folder, "-n", "one", "stop"), (0, "stopping\n", ""))
+        one.close()
+        code, out, err = alone(folder, "services")
+        equal((code, out), (3, ""), err)
+        check("/busy.sock has no time to say who it is; -n NAME or -s PATH asks it still" in err, err)
+        equal(alone(folder, "-n", "busy", "services"), (0, SERVICES, ""))
 
 
 suite.main(4)

@@ -98,6 +98,25 @@ def top_gives_the_terminal_back_after_a_signal(folder):
 
 
 @suite.test
+def top_gives_the_terminal_back_while_it_is_stopped(folder):
+    with fake(folder) as server:
+        with Terminal("-s", server.path, "top", job=True) as terminal:
+            terminal.wait_for(r"\033\[H.*\033\[J")
+            for _ in range(2):
+                terminal.process.send_signal(signal.SIGTSTP)
+                terminal.wait_until_stopped()
+                equal(termios.tcgetattr(terminal.slave), terminal.before, "terminal")
+                check(terminal.output.endswith(b"\033[?7h\033[?25h"), terminal.output[-20:])
+                since = len(terminal.output)
+                terminal.process.send_signal(signal.SIGCONT)
+                terminal.wait_for(r"\033\[2J\033\[\?7l\033\[\?25l\033\[H.*ledger.*\033\[J", since)
+                check(termios.tcgetattr(terminal.slave) != terminal.before, "the keys are shown")
+            os.write(terminal.master, b"q")
+            equal(terminal.finish(), 0)
+            equal(termios.tcgetattr(terminal.slave), terminal.before, "terminal")
+
+
+@suite.test
 def top_outlasts_its_program(folder):
     path = os.path.join(folder, "a.sock")
     with Terminal("-s", path, "top") as terminal:

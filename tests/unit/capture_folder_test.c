@@ -215,6 +215,41 @@ START_TEST(a_folder_that_cannot_be_used_is_told)
     }
 END_TEST
 
+/* Its owner may do anything in it, whatever its mode. Run by root alone: others cannot make one. */
+START_TEST(a_folder_of_another_user_is_refused)
+    {
+        const uid_t other = 12345, third = 54321;
+        srun_err err = {0};
+        begin();
+        if (geteuid() != 0)
+            return;
+        ck_assert_int_eq(keep("app", START_MS), 0);
+        for (mode_t mode = 0700; mode <= 0755; mode += 055) {
+            ck_assert_int_eq(chmod(folder, mode), 0);
+            ck_assert_int_eq(chown(folder, other, other), 0);
+            ck_assert_int_eq(folder_check(folder, &err), -EPERM);
+            ck_assert_ptr_nonnull(strstr(err.text, "others may change what is in it"));
+            ck_assert_int_eq(keep("app", START_MS + 1), -EPERM);
+            ck_assert_uint_eq(count("app-"), 1);
+            ck_assert_int_eq(chown(folder, 0, 0), 0);
+            ck_assert_int_eq(folder_check(folder, &err), 0);
+        }
+        ck_assert_int_eq(chmod(folder, 01777), 0);
+        ck_assert_int_eq(chown(folder, other, other), 0);
+        ck_assert_int_eq(folder_check(folder, &err), -EPERM);
+        /* The user that counts is the effective one. */
+        ck_assert_int_eq(chmod(folder, 0755), 0);
+        ck_assert_int_eq(chdir(folder), 0);
+        (void)snprintf(folder, sizeof folder, ".");
+        ck_assert_int_eq(seteuid(other), 0);
+        ck_assert_int_eq(folder_check(folder, &err), 0);
+        ck_assert_int_eq(seteuid(0), 0);
+        ck_assert_int_eq(seteuid(third), 0);
+        ck_assert_int_eq(folder_check(folder, &err), -EPERM);
+        ck_assert_int_eq(seteuid(0), 0);
+    }
+END_TEST
+
 START_TEST(a_full_disk_leaves_nothing_behind)
     {
         const struct rlimit little = {4096, 4096};
@@ -260,10 +295,11 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS(
-        "capture_folder", a_file_says_by_its_name_whose_it_is_and_of_when,
-        the_oldest_files_of_the_program_go_first, no_more_bytes_are_there_than_said,
-        what_is_not_of_the_program_is_left_alone, links_are_neither_followed_nor_written_through,
-        what_a_killed_process_has_left_goes_after_an_hour, a_folder_that_cannot_be_used_is_told,
-        a_full_disk_leaves_nothing_behind, two_processes_of_one_program_share_a_ring);
+    return HARNESS("capture_folder", a_file_says_by_its_name_whose_it_is_and_of_when,
+                   the_oldest_files_of_the_program_go_first, no_more_bytes_are_there_than_said,
+                   what_is_not_of_the_program_is_left_alone,
+                   links_are_neither_followed_nor_written_through,
+                   what_a_killed_process_has_left_goes_after_an_hour,
+                   a_folder_that_cannot_be_used_is_told, a_folder_of_another_user_is_refused,
+                   a_full_disk_leaves_nothing_behind, two_processes_of_one_program_share_a_ring);
 }
