@@ -90,6 +90,7 @@ static size_t list_generations(const struct survey *survey, struct generation ou
     const struct srun_upgrade_info *upgrade = &survey->upgrade;
     bool we_are_newer = is_one_of(upgrade->state, newer);
     bool undecided = is_one_of(upgrade->state, trying); /* the older one serves */
+    bool failed = strcmp(upgrade->state, "reap") == 0;  /* and here, too */
     struct generation ours = {.number = survey->run.generation,
                               .pid = survey->run.pid,
                               .state = survey->run.state,
@@ -109,7 +110,7 @@ static size_t list_generations(const struct survey *survey, struct generation ou
     if (we_are_newer)
         theirs.state = undecided ? "serving" : "draining";
     else
-        theirs.state = undecided ? "starting" : "serving";
+        theirs.state = undecided ? "starting" : failed ? "failed" : "serving";
     if (we_are_newer ? undecided : false)
         ours.state = "starting";
     out[we_are_newer] = ours;

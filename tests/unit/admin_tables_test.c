@@ -269,6 +269,36 @@ START_TEST(threads_have_names_and_states)
     }
 END_TEST
 
+/* What the older of two processes says of the newer one, when the upgrade is in this state. */
+static void assert_newer_is(const char *upgrade, const char *state)
+{
+    struct survey survey = {
+        .run = {.pid = getpid(), .generation = 1, .state = "running", .ready = 1},
+        .upgrade = {.peer_pid = getppid()}};
+    char wanted[64];
+    struct buf out = {0};
+    struct json json = {.out = &out};
+    (void)snprintf(survey.upgrade.state, sizeof survey.upgrade.state, "%s", upgrade);
+    (void)snprintf(wanted, sizeof wanted, "\"state\":\"%s\"", state);
+    json_open(&json, NULL, '{');
+    generations_json(&json, &survey);
+    json_close(&json);
+    const char *newer = strstr(out.data, "\"generation\":2");
+    ck_assert_ptr_nonnull(newer);
+    assert_has(newer, wanted);
+    buf_free(&out);
+}
+
+START_TEST(a_new_process_serves_from_its_commit_on)
+    {
+        assert_newer_is("hello", "starting");
+        assert_newer_is("barrier", "starting");
+        assert_newer_is("commit", "serving");
+        assert_newer_is("probation", "serving");
+        assert_newer_is("reap", "failed");
+    }
+END_TEST
+
 /* --- everything at once ---------------------------------------------------------------------- */
 
 START_TEST(status_has_all_parts)
@@ -481,8 +511,9 @@ int main(void)
                    a_service_that_failed_shows_its_error, health_history_is_of_all_or_of_one,
                    health_history_says_that_health_is_off, settings_say_where_they_come_from,
                    flags_say_whether_they_were_given, the_timeline_leaves_the_admin_port_out,
-                   build_and_generations_name_this_process, threads_have_names_and_states,
-                   status_has_all_parts, status_says_what_the_asker_may_do,
-                   metrics_are_prometheus_text, a_scrape_that_does_not_get_its_turn_is_an_error,
-                   metrics_are_read_back, probes_follow_the_life_of_the_program);
+                   build_and_generations_name_this_process, a_new_process_serves_from_its_commit_on,
+                   threads_have_names_and_states, status_has_all_parts,
+                   status_says_what_the_asker_may_do, metrics_are_prometheus_text,
+                   a_scrape_that_does_not_get_its_turn_is_an_error, metrics_are_read_back,
+                   probes_follow_the_life_of_the_program);
 }
