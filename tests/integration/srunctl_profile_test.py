@@ -62,7 +62,7 @@ def says_why_there_is_no_memory_profile(folder):
 def writes_a_file_for_other_tools(folder):
     with served(folder) as server:
         path = os.path.join(folder, "cpu.pb")
-        equal(ctl(server, folder, "profile", "cpu", "--seconds=0.5", "-o", path), (0, "", ""))
+        equal(ctl(server, folder, "profile", "cpu", "--seconds=2", "-o", path), (0, "", ""))
         with open(path, "rb") as file:
             found = Profile(file.read())
         found.check()
