@@ -119,15 +119,16 @@ static void renew(struct timers *timers, struct timer *timer)
     arm(timers, timer);
 }
 
-/* Its name is kept for another round: a sample may still be on its way. */
+/* It is kept for another round: a sample may still be on its way, and the kernel's list may leave
+ * one out that lives, when the one before it ends just then. */
 static void forget_gone(struct timers *timers)
 {
     size_t kept = 0;
     for (size_t i = 0; i < timers->count; i++) {
-        if (timers->all[i].missed > 0)
-            disarm(&timers->all[i]);
         if (timers->all[i].missed < 2)
             timers->all[kept++] = timers->all[i];
+        else
+            disarm(&timers->all[i]);
     }
     timers->count = kept;
 }
@@ -149,7 +150,8 @@ int timers_update(struct timers *timers)
             rc = add(timers, threads.numbers[i]);
     }
     proc_list_free(&threads);
-    forget_gone(timers);
+    if (rc == 0) /* else not all were looked for */
+        forget_gone(timers);
     if (timers->count > 0)
         qsort(timers->all, timers->count, sizeof timers->all[0], ascending);
     return rc;
