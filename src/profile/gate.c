@@ -3,6 +3,7 @@
 
 #include "base/proc.h"
 #include "base/symbol.h"
+#include "base/thread.h"
 #include "profile/cpu.h"
 #include "profile/threads.h"
 
@@ -56,6 +57,7 @@ static int install_locked(srun_err *err)
     /* Restarts what it interrupts, and keeps off small stacks where the thread has another one. */
     struct sigaction ours = {.sa_sigaction = on_signal,
                              .sa_flags = SA_SIGINFO | SA_RESTART | (int)SA_ONSTACK};
+    thread_block_in_handler(&ours.sa_mask); /* gate_settle waits for its end */
     if (&__tsan_init != NULL)
         return srun_fail(err, -ENOTSUP,
                          "no profiles under the thread sanitizer: it holds signals back");
