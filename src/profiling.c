@@ -97,12 +97,12 @@ int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, str
     return proto->failed || top->failed ? no_memory(err) : 0;
 }
 
-int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err)
+int profiling_keep_threads(size_t most, struct buf *out, srun_err *err)
 {
     auto_threads struct threads threads = {0};
     struct names *names = NULL;
     size_t before = out->size;
-    int rc = threads_ask(cancel_fd, &threads, err);
+    int rc = threads_ask(-1, &threads, err);
     rc = rc < 0 ? rc : name_begin(&names, threads.known, err);
     if (rc < 0)
         return rc;

@@ -17,6 +17,6 @@ int profiling_symbols(const char *addresses, struct buf *out, srun_err *err);
  * bytes in all, equal ones together. As profiling_take. */
 int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
                        struct buf *top, srun_err *err);
-int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err);
+int profiling_keep_threads(size_t most, struct buf *out, srun_err *err);
 
 #endif

@@ -302,7 +302,7 @@ static void keep_stacks_here(void *arg)
     srun_err err = {0};
     (void)arg;
     scenario_arm();
-    int rc = profiling_keep_threads(-1, 100, &stacks, &err);
+    int rc = profiling_keep_threads(100, &stacks, &err);
     unsigned failed = scenario_disarm();
     SCENARIO_ASSERT(rc == 0 || failed > 0, "%s", err.text);
     buf_free(&stacks);
