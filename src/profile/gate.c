@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "profile/cpu.h"
 #include "profile/threads.h"
+#include "profile/timers.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,7 +31,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
     (void)signo;
     int error = errno;
     atomic_fetch_add(&inside, 1);
-    if (info->si_code == SI_TIMER)
+    if (timers_sent(info))
         cpu_on_timer(info, context);
     else if (info->si_code == SI_QUEUE && info->si_pid == getpid())
         threads_on_question(info, context);

@@ -8,12 +8,20 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
+
+static const char mark; /* whose address the signals of these timers have with them */
+
+bool timers_sent(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && info->si_value.sival_ptr == &mark;
+}
 
 /* The clock of a thread by its number: pthread_getcpuclockid makes the same, of a pthread_t. */
 static clockid_t clock_of(int tid)
@@ -45,6 +53,7 @@ static void arm(struct timers *timers, struct timer *timer)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = GATE_SIGNAL};
     event.sigev_notify_thread_id = timer->tid;
+    event.sigev_value.sival_ptr = (void *)(uintptr_t)&mark;
     timer->armed = timer_create(clock_of(timer->tid), &event, &timer->id) == 0;
     if (timer->armed)
         set(timers, timer);
