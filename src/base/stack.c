@@ -122,8 +122,8 @@ void stack_format(void *const *frames, int count, char *out, size_t size)
 static void look_at(int tid, bool *blocks, bool *sleeps)
 {
     static const char state[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
-    char status[4096];
-    proc_thread_file(tid, "status", status, sizeof status);
+    char status[PROC_STATUS_MAX];
+    proc_thread_status(tid, status);
     const char *at = strstr(status, state);
     *sleeps = at != NULL && at[sizeof state - 1] == 'S';
     at = strstr(status, blocked);

@@ -110,8 +110,8 @@ void gate_settle(void)
 bool gate_is_blocked_by(int tid)
 {
     static const char field[] = "\nSigBlk:\t";
-    char status[4096];
-    proc_thread_file(tid, "status", status, sizeof status);
+    char status[PROC_STATUS_MAX];
+    proc_thread_status(tid, status);
     const char *at = strstr(status, field);
     return at != NULL &&
            (strtoull(at + sizeof field - 1, NULL, 16) & (1ULL << (GATE_SIGNAL - 1))) != 0;
