@@ -8,7 +8,7 @@
 
 #include "admin/admin.h"
 
-/* As in struct admin_host. -ENOTSUP in a child of fork while whose parent took a profile: what
+/* As in struct admin_host. -ENOTSUP in a child that was forked while its parent took one: what
  * belonged to that one is left half done in the child. */
 int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
 int profiling_symbols(const char *addresses, struct buf *out, srun_err *err);
