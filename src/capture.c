@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <srun/log.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +81,7 @@ static void tell_kept(const struct capture *capture, const struct kept_item *ite
     const struct srun_source source = {.file = __FILE__, .function = __func__, .line = __LINE__};
     size_t count = 0;
     (void)snprintf(path, sizeof path, "/debug/captures/%llu", (unsigned long long)item->number);
-    if (capture->served)
+    if (capture->served && item->number > 0) /* else it was too large to be kept in memory */
         parts[count++] = SRUN_STR("path", path);
     if (file[0] != '\0') {
         (void)snprintf(whole, sizeof whole, "%s/%s", capture->folder, file);
@@ -146,6 +145,7 @@ static void take_cpu(struct capture *capture, unsigned busy, int64_t span_ns)
     buf_free(&item.top);
 }
 
+/* It is not ended early: while the program stops it is what will tell why that takes so long. */
 static void take_stacks(struct capture *capture, const struct request *request)
 {
     srun_err err = {0};
@@ -153,7 +153,7 @@ static void take_stacks(struct capture *capture, const struct request *request)
     copy_text(item.service, sizeof item.service, request->service);
     copy_text(item.why, sizeof item.why, request->why);
     buf_printf(&item.body, "service %s: %s\n\n", item.service, item.why);
-    if (profiling_keep_threads(capture->event, KEPT_EACH - 1, &item.body, &err) == 0) {
+    if (profiling_keep_threads(KEPT_EACH - 1, &item.body, &err) == 0) {
         keep(capture, &item);
         return;
     }
@@ -188,9 +188,6 @@ static void *work(void *arg)
 {
     struct capture *capture = arg;
     struct request request;
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are not for us */
     thread_name_self("capture");
     if (capture->folder != NULL) {
         srun_err err = {0};
@@ -240,7 +237,7 @@ static int begin(struct capture *capture, const srun_runner *runner)
     for (unsigned i = 0; i < runner->active_count; i++)
         capture->watched[i].looked_ns = TRIGGER_NEVER;
     capture->event = fd_event_new();
-    return capture->event < 0 ? capture->event : thread_start(&capture->thread, 0, work, capture);
+    return capture->event < 0 ? capture->event : thread_start_deaf(&capture->thread, work, capture);
 }
 
 void capture_start(srun_runner *runner)

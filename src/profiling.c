@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/gzip.h"
+#include "fork.h"
 #include "profile/cpu.h"
 #include "profile/flame.h"
 #include "profile/heap.h"
@@ -13,7 +14,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +24,37 @@ static int no_memory(srun_err *err)
 {
     return srun_fail(err, -ENOMEM, "profile: out of memory");
 }
+
+/* --- forks ----------------------------------------------------------------------------------- */
+
+#define COUNTED ((uint64_t)UINT32_MAX)
+
+/* The stamp of the process in its upper half, how many are under way in the lower one. */
+static _Atomic uint64_t under_way;
+
+/* Locks, timers and the signal are as they should be when nobody was at it as the process forked;
+ * otherwise the child has the state of a thread that it does not have. */
+static int begin(srun_err *err)
+{
+    const uint64_t stamp = fork_stamp();
+    uint64_t now = atomic_load(&under_way), next;
+    do {
+        bool inherited = now >> 32 != stamp;
+        if (inherited && (now & COUNTED) > 0)
+            return srun_fail(err, -ENOTSUP,
+                             "no profiles in this child of a fork: its parent was taking one");
+        next = (inherited ? stamp << 32 : now) + 1;
+    } while (!atomic_compare_exchange_weak(&under_way, &now, next));
+    return 0;
+}
+
+static int end(int rc)
+{
+    atomic_fetch_sub(&under_way, 1);
+    return rc;
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
 
 /* Debug information takes much memory while it is read: one at a time does, of all runners. */
 static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
@@ -40,6 +74,8 @@ static void name_end(struct names *names)
     names_free(names);
     pthread_mutex_unlock(&naming);
 }
+
+/* --- what there is --------------------------------------------------------------------------- */
 
 /* Packed, as Go's are: some collectors read nothing else. */
 static void write_proto(struct buf *out, const struct profile *profile,
@@ -80,8 +116,8 @@ static int take_cpu(const struct admin_profile_ask *ask, struct buf *out, srun_e
     return rc < 0 ? rc : write_profile(&profile, &pprof_cpu, ask->form, out, err);
 }
 
-int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
-                       struct buf *top, srun_err *err)
+static int keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
+                    struct buf *top, srun_err *err)
 {
     auto_profile struct profile profile = {0};
     struct names *names = NULL;
@@ -97,12 +133,12 @@ int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, str
     return proto->failed || top->failed ? no_memory(err) : 0;
 }
 
-int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err)
+static int keep_threads(size_t most, struct buf *out, srun_err *err)
 {
     auto_threads struct threads threads = {0};
     struct names *names = NULL;
     size_t before = out->size;
-    int rc = threads_ask(cancel_fd, &threads, err);
+    int rc = threads_ask(-1, &threads, err);
     rc = rc < 0 ? rc : name_begin(&names, threads.known, err);
     if (rc < 0)
         return rc;
@@ -155,7 +191,7 @@ static int take_nothing(const struct admin_profile_ask *ask, const struct pprof_
     return write_profile(&profile, kind, ask->form, out, err);
 }
 
-int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err)
+static int take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err)
 {
     switch (ask->what) {
     case ADMIN_CPU:
@@ -177,7 +213,7 @@ int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_er
     }
 }
 
-int profiling_symbols(const char *addresses, struct buf *out, srun_err *err)
+static int name_symbols(const char *addresses, struct buf *out, srun_err *err)
 {
     struct modules *modules = NULL;
     struct names *names = NULL;
@@ -200,4 +236,31 @@ int profiling_symbols(const char *addresses, struct buf *out, srun_err *err)
         name_end(names);
     modules_free(modules);
     return rc < 0 ? srun_fail(err, rc, "symbols: %s", srun_strerror(rc)) : 0;
+}
+
+/* --- for others ------------------------------------------------------------------------------ */
+
+int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err)
+{
+    int rc = begin(err);
+    return rc < 0 ? rc : end(take(ask, out, err));
+}
+
+int profiling_symbols(const char *addresses, struct buf *out, srun_err *err)
+{
+    int rc = begin(err);
+    return rc < 0 ? rc : end(name_symbols(addresses, out, err));
+}
+
+int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
+                       struct buf *top, srun_err *err)
+{
+    int rc = begin(err);
+    return rc < 0 ? rc : end(keep_cpu(ask, why, proto, top, err));
+}
+
+int profiling_keep_threads(size_t most, struct buf *out, srun_err *err)
+{
+    int rc = begin(err);
+    return rc < 0 ? rc : end(keep_threads(most, out, err));
 }

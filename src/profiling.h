@@ -8,7 +8,8 @@
 
 #include "admin/admin.h"
 
-/* As in struct admin_host. */
+/* As in struct admin_host. -ENOTSUP in a child that was forked while its parent took one: what
+ * belonged to that one is left half done in the child. */
 int profiling_take(const struct admin_profile_ask *ask, struct buf *out, srun_err *err);
 int profiling_symbols(const char *addresses, struct buf *out, srun_err *err);
 
@@ -17,6 +18,6 @@ int profiling_symbols(const char *addresses, struct buf *out, srun_err *err);
  * bytes in all, equal ones together. As profiling_take. */
 int profiling_keep_cpu(const struct admin_profile_ask *ask, const char *why, struct buf *proto,
                        struct buf *top, srun_err *err);
-int profiling_keep_threads(int cancel_fd, size_t most, struct buf *out, srun_err *err);
+int profiling_keep_threads(size_t most, struct buf *out, srun_err *err);
 
 #endif

@@ -82,3 +82,12 @@ int find_debug_file(const struct naming_file *file)
     int fd = by_build_id(file);
     return fd >= 0 ? fd : by_link(file);
 }
+
+int find_common_file(const char *name, const void *build_id, size_t size)
+{
+    const struct naming_file common = {.fd = -1, .build_id = build_id, .build_id_size = size};
+    if (size < 2)
+        return -1;
+    int fd = by_build_id(&common);
+    return fd < 0 && name[0] == '/' ? try_path(name, &common) : fd;
+}

@@ -11,4 +11,7 @@
 /* An open descriptor, the caller's; -1: there is none with the same build id. */
 int find_debug_file(const struct naming_file *file);
 
+/* The same for what several files have in common, by its name and build id as dwz has left them. */
+int find_common_file(const char *name, const void *build_id, size_t size);
+
 #endif

@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #define IMAGE_MAX ((uint64_t)4 << 30)
+#define WANTED_MAX ((uint64_t)256 << 20) /* of memory, for a container that has little */
 #define ALIGNED(size) (((size) + 15) & ~UINT64_C(15))
 
 /* From the file to the same place in the image. */
@@ -98,15 +99,21 @@ static bool read_tables(int fd, const struct image *image, struct sections *out)
            image->data[out->names.sh_offset + out->names.sh_size - 1] == '\0';
 }
 
-/* Room behind the file for what will be unpacked. */
+/* Room behind the file for what will be unpacked. False too when there is more than may be. */
 static bool grow(int fd, struct image *image, const struct sections *sections)
 {
-    uint64_t size = ALIGNED(image->size);
+    uint64_t size = ALIGNED(image->size), left = WANTED_MAX;
     for (uint64_t i = 0; i < sections->count; i++) {
         Elf64_Shdr section;
         Elf64_Chdr head;
-        if (wanted_at(image, sections, i, &section))
-            size += ALIGNED(unpacked_size(fd, &section, &head));
+        if (!wanted_at(image, sections, i, &section))
+            continue;
+        uint64_t unpacked = unpacked_size(fd, &section, &head);
+        uint64_t taken = unpacked > 0 ? unpacked : section.sh_size;
+        if (taken > left)
+            return false;
+        left -= taken;
+        size += ALIGNED(unpacked);
     }
     void *grown =
         size < IMAGE_MAX ? mremap(image->data, image->size, size, MREMAP_MAYMOVE) : MAP_FAILED;

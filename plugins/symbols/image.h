@@ -17,7 +17,8 @@ struct image {
     Elf *elf; /* of it */
 };
 
-/* false: it is no file of the kind, or there is no memory; nothing is left. */
+/* false: it is no file of the kind, it has more than 256 MiB of debug information, or there is no
+ * memory; nothing is left. */
 bool image_read(int fd, struct image *out);
 
 /* Takes an empty one too. */

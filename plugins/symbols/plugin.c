@@ -11,9 +11,11 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
 #include <setjmp.h>
 #include <srun/version.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,12 +28,12 @@ struct range {
 
 struct module {
     int debug_fd; /* -1: the module's own file has it all */
-    struct image image;
-    Dwarf *dwarf;
-    bool broken;          /* it had no memory, and is in no state to be asked, or ended */
-    Dwarf_Aranges *table; /* the file's own, or NULL */
-    bool all_read;        /* into these, for what is not in the table */
-    struct range *ranges; /* by start */
+    struct image image, common_image;
+    Dwarf *dwarf, *common; /* what it shares with other files, or NULL */
+    bool broken;           /* it had no memory, and is in no state to be asked, or ended */
+    Dwarf_Aranges *table;  /* the file's own, or NULL */
+    bool all_read;         /* into these, for what is not in the table */
+    struct range *ranges;  /* by start */
     size_t count, capacity;
     Dwarf_Die *scopes; /* of the look-up that is under way */
 };
@@ -144,8 +146,11 @@ static void end_dwarf(struct module *module)
 {
     if (module->dwarf != NULL && !module->broken)
         (void)dwarf_end(module->dwarf);
-    module->dwarf = NULL;
+    if (module->common != NULL && !module->broken)
+        (void)dwarf_end(module->common);
+    module->dwarf = module->common = NULL;
     image_free(&module->image);
+    image_free(&module->common_image);
 }
 
 static void close_module(void *handle)
@@ -169,6 +174,26 @@ static void look_for_units(struct module *module, void *arg)
         module->table = NULL;
 }
 
+/* Where it names a file that there is not, libdw would look for it by itself, and map what it
+ * finds: so the name, which lies in our image, is cut. */
+static void open_common(struct module *module)
+{
+    const char *name;
+    const void *id;
+    ssize_t size = dwelf_dwarf_gnu_debugaltlink(module->dwarf, &name, &id);
+    if (size <= 0)
+        return;
+    auto_close int fd = find_common_file(name, id, (size_t)size);
+    if (fd >= 0 && image_read(fd, &module->common_image))
+        module->common = dwarf_begin_elf(module->common_image.elf, DWARF_C_READ, NULL);
+    if (module->common != NULL) {
+        (void)dwarf_new_oom_handler(module->common, leave_libdw);
+        dwarf_setalt(module->dwarf, module->common);
+    } else {
+        memset((void *)(uintptr_t)name, 0, (size_t)((const char *)id + size - name));
+    }
+}
+
 /* dwarf_begin_elf is content with less than .debug_info. */
 static bool open_dwarf(struct module *module, int fd)
 {
@@ -178,6 +203,7 @@ static bool open_dwarf(struct module *module, int fd)
     if (module->dwarf != NULL) {
         bool has_units = false;
         (void)dwarf_new_oom_handler(module->dwarf, leave_libdw);
+        open_common(module);
         if (ask_libdw(module, look_for_units, &has_units) && has_units)
             return true;
     }

@@ -14,7 +14,8 @@
 /* Copies what is there, from the first byte on; how many bytes. */
 size_t peek_copy(void *out, uintptr_t address, size_t size);
 
-/* Can the eight bytes at an address be read, now? Async-signal-safe; changes errno. */
+/* Can the eight bytes at an address be read, now? False too when the kernel does not say.
+ * Async-signal-safe; changes errno. */
 bool peek_readable(uintptr_t address);
 
 #endif

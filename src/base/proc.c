@@ -138,13 +138,40 @@ void proc_thread_name(int tid, char *out, size_t size)
     out[strcspn(out, "\n")] = '\0';
 }
 
-void proc_thread_file(int tid, const char *name, char *out, size_t size)
+static int open_of(int tid, const char *name)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void proc_thread_file(int tid, const char *name, char *out, size_t size)
+{
+    int fd = open_of(tid, name);
     ssize_t length = fd >= 0 ? read(fd, out, size - 1) : -1;
     if (fd >= 0)
         (void)close(fd);
     out[length > 0 ? length : 0] = '\0';
+}
+
+void proc_thread_status(int tid, char out[PROC_STATUS_MAX])
+{
+    static const char list[] = "\nGroups:";
+    const size_t name = sizeof list - 1;
+    char piece[4096];
+    size_t used = 0;
+    ssize_t got;
+    bool within = false; /* the list */
+    int fd = open_of(tid, "status");
+    while (fd >= 0 && (got = read(fd, piece, sizeof piece)) > 0)
+        for (ssize_t i = 0; i < got && used < PROC_STATUS_MAX - 1; i++) {
+            within = within && piece[i] != '\n';
+            if (within)
+                continue;
+            out[used++] = piece[i];
+            within = used >= name && memcmp(out + used - name, list, name) == 0;
+        }
+    if (fd >= 0)
+        (void)close(fd);
+    out[used] = '\0';
 }

@@ -34,4 +34,8 @@ void proc_thread_name(int tid, char *out, size_t size);
 /* The beginning of /proc/self/task/TID/NAME; "" when it cannot be read. */
 void proc_thread_file(int tid, const char *name, char *out, size_t size);
 
+/* The same of "status", without the list of groups, which may be longer than all the rest. */
+#define PROC_STATUS_MAX 8192
+void proc_thread_status(int tid, char out[PROC_STATUS_MAX]);
+
 #endif

@@ -15,6 +15,7 @@
 #include "base/libc.h"
 #include "base/proc.h"
 #include "base/symbol.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -69,6 +70,7 @@ void stack_acquire(void)
         (void)backtrace(warm, 2);
         (void)sem_init(&request.answered, 0, 0);
         struct sigaction ours = {.sa_handler = on_signal};
+        thread_block_in_handler(&ours.sa_mask); /* what it has begun, it ends */
         (void)sigaction(STACK_SIGNAL, NULL, &before);
         installed = before.sa_handler == SIG_DFL && sigaction(STACK_SIGNAL, &ours, NULL) == 0;
     }
@@ -79,7 +81,10 @@ void stack_release(void)
 {
     pthread_mutex_lock(&lock);
     if (--users == 0 && installed) {
-        (void)sigaction(STACK_SIGNAL, &before, NULL);
+        struct sigaction now;
+        bool ours = sigaction(STACK_SIGNAL, NULL, &now) == 0 && now.sa_handler == on_signal;
+        if (ours) /* else the program has taken it meanwhile */
+            (void)sigaction(STACK_SIGNAL, &before, NULL);
         installed = false;
     }
     pthread_mutex_unlock(&lock);
@@ -117,8 +122,8 @@ void stack_format(void *const *frames, int count, char *out, size_t size)
 static void look_at(int tid, bool *blocks, bool *sleeps)
 {
     static const char state[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
-    char status[4096];
-    proc_thread_file(tid, "status", status, sizeof status);
+    char status[PROC_STATUS_MAX];
+    proc_thread_status(tid, status);
     const char *at = strstr(status, state);
     *sleeps = at != NULL && at[sizeof state - 1] == 'S';
     at = strstr(status, blocked);

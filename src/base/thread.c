@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static struct timespec timespec_of(int64_t ns)
@@ -49,6 +50,14 @@ int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg)
     int rc = thread_start(out, 0, body, arg);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
+}
+
+void thread_block_in_handler(sigset_t *out)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    memset(out, 0xff, sizeof *out); /* sigfillset leaves out the signal of pthread_cancel */
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        (void)sigdelset(out, faults[i]);
 }
 
 void thread_name_self(const char *name)

@@ -6,6 +6,7 @@
 #define BASE_THREAD_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,11 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
  * runs just now), it is blocked too. A handler that the program installs later runs in all threads
  * that let the signal in, these included. */
 int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg);
+
+/* What a handler blocks that must not be left half done, by a longjmp out of another handler or a
+ * pthread_cancel: all signals, the C library's own too, but those that tell of a fault of its own,
+ * which end the program when they are blocked. For sa_mask. */
+void thread_block_in_handler(sigset_t *out);
 
 /* Names the calling thread "srun:<name>", cut to the 15 bytes that Linux keeps. */
 void thread_name_self(const char *name);

@@ -171,7 +171,7 @@ static void restore(struct machine *machine, uint64_t number)
 
 static void advance(struct machine *machine, uint64_t delta)
 {
-    if (machine->out == NULL)
+    if (machine->out == NULL || machine->location >= machine->end)
         return;
     put(machine->out, machine->first,
         row_of(machine->cie, &machine->now, (uint32_t)(machine->location - machine->base)));
@@ -253,7 +253,7 @@ static bool run_register(struct machine *machine, unsigned char code, struct cur
         return true;
     case 0x2f: /* GNU_negative_offset_extended */
         number = cursor_uleb(in);
-        save_at(now, number, scaled(machine, -(int64_t)cursor_uleb(in)));
+        save_at(now, number, scaled(machine, (int64_t)(0 - cursor_uleb(in))));
         return true;
     case 0x06: /* restore_extended */
         restore(machine, cursor_uleb(in));
@@ -430,8 +430,7 @@ static void read_fde(struct cursor in, const struct cie *cie, uint64_t base, str
     machine.out = out;
     machine.first = out->count;
     run(&machine, in);
-    if (machine.location < machine.end)
-        advance(&machine, 0);
+    advance(&machine, 0);
     add(out, (struct cfi_row){.at = (uint32_t)(machine.end - base), .kind = CFI_UNKNOWN});
 }
 
@@ -444,7 +443,7 @@ static int by_address(const void *a, const void *b)
     return (left->kind == CFI_UNKNOWN) - (right->kind == CFI_UNKNOWN);
 }
 
-/* Each address once, and no row that says what the one before it says. */
+/* Each address once, the first row of it, and no row that says what the one before it says. */
 static void tidy(struct cfi_rows *out)
 {
     size_t kept = 0;
@@ -455,9 +454,12 @@ static void tidy(struct cfi_rows *out)
         out->count = 0;
         return;
     }
+    uint32_t at = out->all[0].at; /* of the row before, whether it was kept or not */
     for (size_t i = 1; i < out->count; i++) {
         const struct cfi_row *row = &out->all[i], *last = &out->all[kept];
-        if (row->at == last->at ||
+        bool again = row->at == at;
+        at = row->at;
+        if (again ||
             (row->kind == last->kind && row->offset == last->offset && row->fp_at == last->fp_at))
             continue;
         out->all[++kept] = *row;

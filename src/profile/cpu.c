@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sessions do the work themselves: each wakes ten times a second, takes what has come out of
+ * The sessions do the work themselves: each wakes twenty times a second, takes what has come out of
  * the ring for all of them, and looks for new threads and new code.
  */
 #include "profile/cpu.h"

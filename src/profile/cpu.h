@@ -15,7 +15,6 @@
 #include <srun/error.h>
 
 #define CPU_HZ 100
-#define CPU_HZ_MAX 1000
 
 struct cpu_ask {
     int64_t span_ns;

@@ -5,6 +5,8 @@
  */
 #include "profile/flame.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,13 +113,27 @@ static uint32_t place(struct tree *tree)
     return deepest;
 }
 
+/* The two that XML excludes are U+FFFE and U+FFFF. */
+static bool is_letter(const char *text, size_t size)
+{
+    return size > 1 ? strncmp(text, "\xef\xbf\xbe", size) != 0 &&
+                          strncmp(text, "\xef\xbf\xbf", size) != 0
+                    : (unsigned char)*text < 0x80;
+}
+
+/* So many letters: whole ones, since nobody shows a picture that is not UTF-8. The kernel cuts the
+ * names of threads at bytes. */
 static void put_escaped(struct buf *out, const char *text, size_t most)
 {
-    for (; *text != '\0' && most > 0; text++, most--) {
-        if (strchr("&<>\"'", *text) != NULL)
+    enum { LONGEST = 4 };
+    for (size_t size; *text != '\0' && most > 0; text += size, most--) {
+        size = text_characters(text, strnlen(text, LONGEST), 1);
+        if (!is_letter(text, size))
+            buf_text(out, "?");
+        else if (strchr("&<>\"'", *text) != NULL)
             buf_printf(out, "&#%d;", *text);
         else
-            buf_add(out, *text < ' ' && *text > 0 ? " " : text, 1);
+            buf_add(out, (unsigned char)*text < ' ' ? " " : text, size);
     }
 }
 

@@ -3,8 +3,10 @@
 
 #include "base/proc.h"
 #include "base/symbol.h"
+#include "base/thread.h"
 #include "profile/cpu.h"
 #include "profile/threads.h"
+#include "profile/timers.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -29,7 +31,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
     (void)signo;
     int error = errno;
     atomic_fetch_add(&inside, 1);
-    if (info->si_code == SI_TIMER)
+    if (timers_sent(info))
         cpu_on_timer(info, context);
     else if (info->si_code == SI_QUEUE && info->si_pid == getpid())
         threads_on_question(info, context);
@@ -56,6 +58,7 @@ static int install_locked(srun_err *err)
     /* Restarts what it interrupts, and keeps off small stacks where the thread has another one. */
     struct sigaction ours = {.sa_sigaction = on_signal,
                              .sa_flags = SA_SIGINFO | SA_RESTART | (int)SA_ONSTACK};
+    thread_block_in_handler(&ours.sa_mask); /* gate_settle waits for its end */
     if (&__tsan_init != NULL)
         return srun_fail(err, -ENOTSUP,
                          "no profiles under the thread sanitizer: it holds signals back");
@@ -107,8 +110,8 @@ void gate_settle(void)
 bool gate_is_blocked_by(int tid)
 {
     static const char field[] = "\nSigBlk:\t";
-    char status[4096];
-    proc_thread_file(tid, "status", status, sizeof status);
+    char status[PROC_STATUS_MAX];
+    proc_thread_status(tid, status);
     const char *at = strstr(status, field);
     return at != NULL &&
            (strtoull(at + sizeof field - 1, NULL, 16) & (1ULL << (GATE_SIGNAL - 1))) != 0;

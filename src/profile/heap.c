@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -175,6 +176,13 @@ static char *dump(void)
     return text;
 }
 
+/* NULL too where it is a part of the program: then it is not known which frames are its own. */
+static const struct module *find_allocator(const struct module *known)
+{
+    const struct module *found = modules_find(known, (uintptr_t)&mallctl);
+    return found != modules_find(known, (uintptr_t)getauxval(AT_ENTRY)) ? found : NULL;
+}
+
 static int take(struct profile *out, srun_err *err)
 {
     int rc = modules_new(&out->modules);
@@ -187,8 +195,7 @@ static int take(struct profile *out, srun_err *err)
     auto_free char *text = dump();
     if (text == NULL)
         return srun_fail(err, -errno, "heap: jemalloc's dump: %m");
-    const struct module *allocator = modules_find(out->known, (uintptr_t)&mallctl);
-    if (!heap_parse(text, allocator, &out->stacks))
+    if (!heap_parse(text, find_allocator(out->known), &out->stacks))
         return srun_fail(err, -EPROTO, "heap: jemalloc's dump is of another version");
     if (!is_on("prof.active"))
         buf_text(&out->remarks, "jemalloc's samples are paused: prof.active is false\n");

@@ -73,6 +73,8 @@ static enum lock waits_for(const struct thread_stack *stack, struct names *names
 #define HOLDER_KNOWN 0
 #endif
 
+#define SWITCHES_UNKNOWN UINT64_MAX
+
 /* A thread that waits, looked at twice with its holder in between. */
 struct sleeper {
     size_t thread;
@@ -81,13 +83,14 @@ struct sleeper {
     pid_t holder;
 };
 
+/* SWITCHES_UNKNOWN: the kernel does not say. */
 static uint64_t read_switches(int tid)
 {
     static const char field[] = "\nvoluntary_ctxt_switches:";
-    char status[4096];
-    proc_thread_file(tid, "status", status, sizeof status);
+    char status[PROC_STATUS_MAX];
+    proc_thread_status(tid, status);
     const char *at = strstr(status, field);
-    return at != NULL ? strtoull(at + sizeof field - 1, NULL, 10) : 0;
+    return at != NULL ? strtoull(at + sizeof field - 1, NULL, 10) : SWITCHES_UNKNOWN;
 }
 
 /* The address that it sleeps at, by a call to the kernel from the place where its stack ends; 0:
@@ -126,7 +129,7 @@ static void see_asleep(struct sleeper *all, size_t count, const struct threads *
             if (sleeper->mutex != 0)
                 continue;
             sleeper->switches = read_switches(stack->tid);
-            sleeper->mutex = read_futex(stack);
+            sleeper->mutex = sleeper->switches != SWITCHES_UNKNOWN ? read_futex(stack) : 0;
             awake += sleeper->mutex == 0;
         }
     }

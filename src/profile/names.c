@@ -130,7 +130,8 @@ static size_t name_in(struct names *names, const struct module *module, uintptr_
     if (source == NULL)
         return 0;
     count = look_up(source, at, out);
-    remembered_add(names->remembered, module, at, out, count);
+    if (count > 0 || source->fd >= 0) /* a file that could not be opened may be the next time */
+        remembered_add(names->remembered, module, at, out, count);
     return count;
 }
 

@@ -22,16 +22,12 @@ struct sample {
     uintptr_t frames[RING_FRAMES];
 };
 
-struct ring_slot {
-    _Atomic uint64_t turn; /* its number: free; one more: filled */
-    struct sample sample;
-};
-
 struct ring {
     _Atomic uint64_t head;
     uint64_t tail;
-    _Atomic uint64_t dropped; /* hits of what did not fit */
-    struct ring_slot slots[RING_SLOTS];
+    _Atomic uint64_t dropped;           /* hits of what did not fit */
+    _Atomic uint64_t turns[RING_SLOTS]; /* of each slot: its number: free; one more: filled */
+    struct sample samples[RING_SLOTS];  /* apart: the turns are written at the start */
 };
 
 /* NULL: out of memory. */

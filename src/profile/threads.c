@@ -71,10 +71,10 @@ void threads_on_question(const siginfo_t *info, const void *context)
 static void look_at(struct thread_stack *stack, int tid)
 {
     static const char field[] = "\nState:\t", blocked[] = "\nSigBlk:\t";
-    char status[4096];
+    char status[PROC_STATUS_MAX];
     *stack = (struct thread_stack){.tid = tid, .state = '?'};
     proc_thread_name(tid, stack->name, sizeof stack->name);
-    proc_thread_file(tid, "status", status, sizeof status);
+    proc_thread_status(tid, status);
     const char *at = strstr(status, field);
     if (at != NULL)
         stack->state = at[sizeof field - 1];

@@ -8,12 +8,20 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
+
+static const char mark; /* whose address the signals of these timers have with them */
+
+bool timers_sent(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && info->si_value.sival_ptr == &mark;
+}
 
 /* The clock of a thread by its number: pthread_getcpuclockid makes the same, of a pthread_t. */
 static clockid_t clock_of(int tid)
@@ -45,6 +53,7 @@ static void arm(struct timers *timers, struct timer *timer)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = GATE_SIGNAL};
     event.sigev_notify_thread_id = timer->tid;
+    event.sigev_value.sival_ptr = (void *)(uintptr_t)&mark;
     timer->armed = timer_create(clock_of(timer->tid), &event, &timer->id) == 0;
     if (timer->armed)
         set(timers, timer);
@@ -119,15 +128,16 @@ static void renew(struct timers *timers, struct timer *timer)
     arm(timers, timer);
 }
 
-/* Its name is kept for another round: a sample may still be on its way. */
+/* It is kept for another round: a sample may still be on its way, and the kernel's list may leave
+ * one out that lives, when the one before it ends just then. */
 static void forget_gone(struct timers *timers)
 {
     size_t kept = 0;
     for (size_t i = 0; i < timers->count; i++) {
-        if (timers->all[i].missed > 0)
-            disarm(&timers->all[i]);
         if (timers->all[i].missed < 2)
             timers->all[kept++] = timers->all[i];
+        else
+            disarm(&timers->all[i]);
     }
     timers->count = kept;
 }
@@ -149,7 +159,8 @@ int timers_update(struct timers *timers)
             rc = add(timers, threads.numbers[i]);
     }
     proc_list_free(&threads);
-    forget_gone(timers);
+    if (rc == 0) /* else not all were looked for */
+        forget_gone(timers);
     if (timers->count > 0)
         qsort(timers->all, timers->count, sizeof timers->all[0], ascending);
     return rc;

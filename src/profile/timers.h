@@ -9,6 +9,8 @@
 
 #include "profile/stacks.h"
 
+#include <signal.h>
+#include <stdbool.h>
 #include <time.h>
 
 struct timer {
@@ -37,6 +39,9 @@ void timers_set_period(struct timers *timers, int64_t period_ns);
 
 /* The name of a thread that is or was among them; "?" for a stranger. Marks it as active. */
 const char *timers_name(struct timers *timers, int tid);
+
+/* Is a signal from one of these timers? The program may have some of its own. Async-signal-safe. */
+bool timers_sent(const siginfo_t *info);
 
 /* Deletes all. A signal of theirs may still be on its way. */
 void timers_stop(struct timers *timers);

@@ -7,6 +7,7 @@
 
 #define PAGE_SHIFT 12
 #define FRAME_MAX ((uintptr_t)1 << 20) /* what a frame found by frame pointers may take */
+#define ROW_MAX ((uintptr_t)8 << 20)   /* by a row: a stack of the usual size */
 
 /* The memory of another function's frame is not the sanitizer's business. */
 #define READS_STACKS                                                                               \
@@ -116,7 +117,8 @@ static bool find_cfa(struct walker *walker, const struct cfi_row *row, uintptr_t
 static bool by_row(struct walker *walker, const struct cfi_row *row)
 {
     uintptr_t cfa, pc, fp = walker->fp;
-    if (!find_cfa(walker, row, &cfa) || cfa <= walker->sp || !load(walker, cfa - sizeof pc, &pc))
+    if (!find_cfa(walker, row, &cfa) || cfa <= walker->sp || cfa - walker->sp > ROW_MAX ||
+        !load(walker, cfa - sizeof pc, &pc))
         return false;
     if (row->fp_at != CFI_FP_SAME && !load(walker, cfa + (uintptr_t)(intptr_t)row->fp_at, &fp))
         return false;

@@ -3,7 +3,9 @@
  * The stack of the calling thread at the moment a signal came, from its handler. By the rows of
  * profile/cfi, which were made before; where there are none, by frame pointers. Takes no lock,
  * allocates nothing, and reads the stack only where the kernel says that it can be read: whatever
- * the code has done to its stack, the worst is a stack that ends too early.
+ * the code has done to its stack, the worst is a stack that ends too early. Unless another thread
+ * unmaps, between the answer and the read, a page that is taken for the stack: so what lies further
+ * than 8 MiB above the frame is not followed.
  */
 #ifndef PROFILE_UNWIND_H
 #define PROFILE_UNWIND_H

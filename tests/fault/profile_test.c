@@ -14,6 +14,7 @@
 #include "profile/remembered.h"
 #include "profile/text.h"
 #include "profile/threads.h"
+#include "profile/timers.h"
 #include "profiling.h"
 
 #include <errno.h>
@@ -76,6 +77,33 @@ START_TEST(takes_processor_time_or_says_why_not)
         pthread_t thread = start_burning();
         scenario_each("cpu", FAULT_SYSTEM, take_cpu, &brief);
         scenario_each("cpu, interrupted", FAULT_INTERRUPT, take_cpu, &enough);
+        end_burning(thread);
+    }
+END_TEST
+
+/* The first thread is new to the timers, so that what fails for it comes before the others. */
+static void update_timers(void *arg)
+{
+    struct timers timers = {.period_ns = 1000000 * NS_PER_S}; /* they never fire */
+    (void)arg;
+    SCENARIO_ASSERT(timers_update(&timers) == 0 && timers.count > 1, "%zu", timers.count);
+    (void)timer_delete(timers.all[0].id);
+    timers.capacity = --timers.count; /* no room for it */
+    memmove(&timers.all[0], &timers.all[1], timers.count * sizeof timers.all[0]);
+    int known = timers.all[0].tid;
+    scenario_arm();
+    int rc = timers_update(&timers);
+    unsigned failed = scenario_disarm();
+    SCENARIO_ASSERT(rc == 0 || failed > 0, "%d", rc);
+    for (size_t i = 0; i < timers.count; i++)
+        SCENARIO_ASSERT(timers.all[i].tid != known || timers.all[i].armed, "it is left out");
+    timers_stop(&timers);
+}
+
+START_TEST(forgets_no_thread_that_it_could_not_look_for)
+    {
+        pthread_t thread = start_burning();
+        scenario_each("timers", FAULT_SYSTEM, update_timers, NULL);
         end_burning(thread);
     }
 END_TEST
@@ -274,7 +302,7 @@ static void keep_stacks_here(void *arg)
     srun_err err = {0};
     (void)arg;
     scenario_arm();
-    int rc = profiling_keep_threads(-1, 100, &stacks, &err);
+    int rc = profiling_keep_threads(100, &stacks, &err);
     unsigned failed = scenario_disarm();
     SCENARIO_ASSERT(rc == 0 || failed > 0, "%s", err.text);
     buf_free(&stacks);
@@ -346,7 +374,7 @@ int main(void)
     harness_limit_ms(120000);
     scenario_stride(harness_slowness() > 1 ? 7 : 1);
     return HARNESS("fault.profile", takes_processor_time_or_says_why_not,
-                   asks_all_threads_or_says_why_not,
+                   forgets_no_thread_that_it_could_not_look_for, asks_all_threads_or_says_why_not,
                    writes_every_form_without_the_names_that_cannot_be_had,
                    answers_the_admin_port_or_says_why_not, keeps_what_it_can);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { LOOKED_UP = 48, FRAMES_MAX = 8 };
@@ -155,6 +156,46 @@ START_TEST(a_lack_of_memory_in_libdw_does_not_end_the_program)
     }
 END_TEST
 
+/* The specimen, whose strings are said to take so many bytes. */
+static int copy_specimen(uint64_t strings)
+{
+    static char bytes[1 << 20];
+    int from = open(SPECIMEN, O_RDONLY | O_CLOEXEC), to = memfd_create("specimen", MFD_CLOEXEC);
+    ssize_t size = read(from, bytes, sizeof bytes);
+    ck_assert(size > 0 && (size_t)size < sizeof bytes);
+    Elf64_Ehdr head;
+    memcpy(&head, bytes, sizeof head);
+    Elf64_Shdr section, names;
+    memcpy(&names, bytes + head.e_shoff + (size_t)head.e_shstrndx * sizeof names, sizeof names);
+    for (size_t i = 0; i < head.e_shnum; i++) {
+        char *at = bytes + head.e_shoff + i * sizeof section;
+        memcpy(&section, at, sizeof section);
+        if (strcmp(bytes + names.sh_offset + section.sh_name, ".debug_str") != 0)
+            continue;
+        section.sh_size = strings;
+        memcpy(at, &section, sizeof section);
+    }
+    ck_assert_int_eq(pwrite(to, bytes, (size_t)size, 0), size);
+    ck_assert_int_eq(ftruncate(to, (off_t)(strings + (uint64_t)size)), 0);
+    (void)close(from);
+    return to;
+}
+
+START_TEST(more_debug_information_than_there_may_be_is_left_alone)
+    {
+        struct looked looked = open_specimen(SPECIMEN);
+        (void)close(looked.file.fd);
+        for (int i = 0; i < 2; i++) {
+            looked.file.fd = copy_specimen((uint64_t)(i == 0 ? 1 : 257) << 20);
+            void *module = srun_symbols_plugin.open(&looked.file);
+            ck_assert((module != NULL) == (i == 0));
+            if (module != NULL)
+                srun_symbols_plugin.close(module);
+            (void)close(looked.file.fd);
+        }
+    }
+END_TEST
+
 START_TEST(interrupts_do_not_matter)
     {
         struct looked looked = open_specimen(SPECIMEN);
@@ -169,5 +210,7 @@ int main(void)
     harness_limit_ms(120000);
     return HARNESS("fault.symbols", names_of_a_program_are_right_or_left_out,
                    names_of_a_file_beside_it_are_right_or_left_out,
-                   a_lack_of_memory_in_libdw_does_not_end_the_program, interrupts_do_not_matter);
+                   a_lack_of_memory_in_libdw_does_not_end_the_program,
+                   more_debug_information_than_there_may_be_is_left_alone,
+                   interrupts_do_not_matter);
 }

@@ -85,6 +85,7 @@ def a_busy_program_has_a_profile_of_it(folder):
         flat = found.by_function()
         check(flat["spin_long"] + flat["spin_short"] > 0.5 * found.total(), str(flat))
         check(capture["why"] in found.comments, str(found.comments))
+        check(not any("block SIGPROF" in line for line in found.comments), str(found.comments))
         top = get(server, capture["path"] + "?format=top").decode()
         check("spin_" in top, top)
         equal(server.get(capture["path"] + "?format=flame").status, 400)

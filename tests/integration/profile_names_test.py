@@ -51,6 +51,26 @@ PLUGIN = os.path.exists(os.path.join(BUILD_DIR, "srun", "libsrun-symbols.so.0"))
 
 
 @test
+def names_in_a_file_that_several_share_are_found(folder):
+    """What dwz has moved into a file of its own, as Debian's -dbgsym packages have it."""
+    program, other, common = (os.path.join(folder, name) for name in ("profiled", "other", "common"))
+    for copy in (program, other):
+        subprocess.run(["objcopy", "--decompress-debug-sections", PROGRAM, copy], check=True)
+    subprocess.run(["dwz", "-m", common, "-M", common, program, other], check=True)
+    with served(folder, "spin", program) as server:
+        found = profile_with(server, "spin_long")
+        places = {name: place for number in found.locations
+                  for name, place in zip(found.names(number), found.places(number))}
+        for name in ("spin_long", "turn_spin", "work"):
+            check(re.search(r"main\.c:[1-9]\d*$", places[name]), f"{name}: {places[name]}")
+        equal(server.stop(), 0, "exit code")
+    os.remove(common)
+    with served(folder, "", program) as server:
+        Profile(get(server, "/debug/pprof/threads")).check()
+        equal(server.stop(), 0, "exit code")
+
+
+@test
 def lines_and_inlined_functions_are_named_by_the_plugin(folder):
     check(PLUGIN, "the plugin was not built: libdw-dev is missing")
     with served(folder, "spin") as server:

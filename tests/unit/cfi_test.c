@@ -170,11 +170,12 @@ static const struct program_case {
     int32_t offset, fp_at;
 } programs[] = {
 #define PROGRAM(literal) literal, sizeof(literal) - 1
-    {PROGRAM("\x12\x07\x7e"), CFI_SP, 16, CFI_FP_SAME},        /* def_cfa_sf */
-    {PROGRAM("\x13\x7d"), CFI_SP, 24, CFI_FP_SAME},            /* def_cfa_offset_sf */
-    {PROGRAM("\x05\x06\x02"), CFI_SP, 8, -16},                 /* offset_extended */
-    {PROGRAM("\x11\x06\x02"), CFI_SP, 8, -16},                 /* ..._sf */
-    {PROGRAM("\x2f\x06\x02"), CFI_SP, 8, 16},                  /* GNU_negative_... */
+    {PROGRAM("\x12\x07\x7e"), CFI_SP, 16, CFI_FP_SAME}, /* def_cfa_sf */
+    {PROGRAM("\x13\x7d"), CFI_SP, 24, CFI_FP_SAME},     /* def_cfa_offset_sf */
+    {PROGRAM("\x05\x06\x02"), CFI_SP, 8, -16},          /* offset_extended */
+    {PROGRAM("\x11\x06\x02"), CFI_SP, 8, -16},          /* ..._sf */
+    {PROGRAM("\x2f\x06\x02"), CFI_SP, 8, 16},           /* GNU_negative_... */
+    {PROGRAM("\x2f\x06\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), CFI_SP, 8, 0},
     {PROGRAM("\x86\x02\x06\x06"), CFI_SP, 8, CFI_FP_SAME},     /* restore_extended */
     {PROGRAM("\x86\x02\x08\x06"), CFI_SP, 8, CFI_FP_SAME},     /* same_value */
     {PROGRAM("\x86\x02\x08\x07\xc3"), CFI_SP, 8, -16},         /* of another register */
@@ -240,6 +241,21 @@ START_TEST(ends_a_row_where_the_function_ends)
             ck_assert_uint_eq(row_at(&rows, CODE + 6)->kind, CFI_UNKNOWN);
             cfi_free(&rows);
         }
+    }
+END_TEST
+
+START_TEST(knows_a_function_that_begins_where_another_one_ends)
+    {
+        struct section section = {.size = 0};
+        put_cie(&section, "zR", 1);
+        put_fde(&section, CODE, 0x20, "", 0);
+        put_fde(&section, CODE + 0x20, 0x20, "", 0);
+        struct cfi_rows rows = read_section(&section);
+        ck_assert_uint_eq(row_at(&rows, CODE + 0x1f)->kind, CFI_SP);
+        ck_assert_uint_eq(row_at(&rows, CODE + 0x20)->kind, CFI_SP);
+        ck_assert_uint_eq(row_at(&rows, CODE + 0x3f)->kind, CFI_SP);
+        ck_assert_uint_eq(row_at(&rows, CODE + 0x40)->kind, CFI_UNKNOWN);
+        cfi_free(&rows);
     }
 END_TEST
 
@@ -514,6 +530,7 @@ int main(void)
             knows_where_a_thread_begins_and_the_frame_of_a_signal,
             says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
             remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+            knows_a_function_that_begins_where_another_one_ends,
             reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
             reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
             fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,
@@ -524,6 +541,7 @@ int main(void)
         knows_where_a_thread_begins_and_the_frame_of_a_signal,
         says_unknown_from_where_a_program_makes_no_sense, understands_each_operation,
         remembers_so_many_states_and_no_more, ends_a_row_where_the_function_ends,
+        knows_a_function_that_begins_where_another_one_ends,
         reads_the_heads_there_are_and_no_others, knows_no_function_that_lies_where_no_row_can,
         reads_entries_whose_size_takes_64_bits, passes_over_an_entry_whose_head_is_nowhere,
         fails_for_more_rows_than_there_may_be, never_reads_beyond_the_end,

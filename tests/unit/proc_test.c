@@ -7,6 +7,9 @@
 #include "cast.h"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <string.h>
+#include <unistd.h>
 
 START_TEST(lists_open_descriptors_in_ascending_order_without_its_own)
     {
@@ -91,6 +94,29 @@ START_TEST(has_no_name_for_what_is_gone)
     }
 END_TEST
 
+static void join_many_groups(void)
+{
+    enum { GROUPS = 2000 };
+    static gid_t groups[GROUPS];
+    for (unsigned i = 0; i < GROUPS; i++)
+        groups[i] = 1000000 + i;
+    (void)setgroups(GROUPS, groups); /* root can; for others the list is a short one */
+}
+
+START_TEST(reads_the_status_of_a_thread_that_is_in_many_groups)
+    {
+        char text[PROC_STATUS_MAX];
+        join_many_groups();
+        proc_thread_status(gettid(), text);
+        ck_assert_msg(strncmp(text, "Name:\t", 6) == 0, "%s", text);
+        ck_assert_msg(strstr(text, "\nGroups:\n") != NULL, "%s", text);
+        ck_assert_msg(strstr(text, "\nSigBlk:\t") != NULL, "%s", text);
+        ck_assert_msg(strstr(text, "\nvoluntary_ctxt_switches:\t") != NULL, "%s", text);
+        proc_thread_status(1, text); /* of another process */
+        ck_assert_str_eq(text, "");
+    }
+END_TEST
+
 START_TEST(joins_a_thread_in_time_or_says_that_it_does_not_end)
     {
         struct gate gate = GATE_CLOSED;
@@ -107,5 +133,6 @@ int main(void)
     return HARNESS("proc", lists_open_descriptors_in_ascending_order_without_its_own,
                    lists_threads_by_id_and_name, says_what_a_descriptor_is,
                    has_no_name_for_what_is_gone,
+                   reads_the_status_of_a_thread_that_is_in_many_groups,
                    joins_a_thread_in_time_or_says_that_it_does_not_end);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What jemalloc writes, as stacks with values.
+ * What jemalloc writes, as stacks with values. This program has an allocator of that name in it.
  */
 #include "harness.h"
 #include "profile/heap.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool parse(const char *text, const struct module *allocator, struct stacks *out)
@@ -75,8 +76,40 @@ START_TEST(counts_no_more_than_there_is_room_for)
     }
 END_TEST
 
+/* --- a jemalloc that is a part of this program ------------------------------------------------ */
+
+int mallctl(const char *name, void *old, size_t *old_size, void *value, size_t value_size);
+
+int mallctl(const char *name, void *old, size_t *old_size, void *value, size_t value_size)
+{
+    if (strcmp(name, "prof.dump") != 0) {
+        ck_assert_uint_eq(*old_size, sizeof(bool));
+        memcpy(old, &(bool){true}, sizeof(bool)); /* all of it is on */
+        return 0;
+    }
+    ck_assert_uint_eq(value_size, sizeof(const char *));
+    FILE *dump = fopen(*(const char **)value, "we");
+    ck_assert_ptr_nonnull(dump);
+    (void)fprintf(dump, "heap_v2/1\n@ %p\n  t*: 1: 10 [0: 0]\n", (void *)((char *)&mallctl + 8));
+    ck_assert_int_eq(fclose(dump), 0);
+    return 0;
+}
+
+START_TEST(shows_the_frames_of_a_program_that_has_the_allocator_in_it)
+    {
+        struct profile profile;
+        srun_err err = {0};
+        ck_assert_msg(heap_profile(&profile, &err) == 0, "%s", err.text);
+        ck_assert_uint_eq(profile.stacks.count, 1);
+        ck_assert_uint_eq(stacks_frames(&profile.stacks, &profile.stacks.all[0])[0],
+                          (uintptr_t)&mallctl + 7);
+        profile_free(&profile);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("profile_heap", scales_what_was_sampled, leaves_out_the_frames_of_the_allocator,
-                   refuses_another_format, counts_no_more_than_there_is_room_for);
+                   refuses_another_format, counts_no_more_than_there_is_room_for,
+                   shows_the_frames_of_a_program_that_has_the_allocator_in_it);
 }

@@ -5,10 +5,12 @@
 #include "base/pages.h"
 #include "base/sort.h"
 #include "harness.h"
+#include "profile/names.h"
 #include "profile/remembered.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const struct module one = {.build_id = {1, 2, 3}, .build_id_size = 3};
 static const struct module other = {.build_id = {1, 2, 4}, .build_id_size = 3};
@@ -168,10 +170,39 @@ START_TEST(pages_keep_what_was_in_them)
     }
 END_TEST
 
+static size_t names_of(struct remembered *all, const struct module *known, uintptr_t address)
+{
+    struct names *names;
+    ck_assert_int_eq(names_new(&names, known, all), 0);
+    size_t count = names_find(names, address)->count;
+    names_free(names);
+    return count;
+}
+
+START_TEST(does_not_remember_that_it_had_no_descriptor)
+    {
+        struct remembered all = {0};
+        struct modules *modules;
+        struct rlimit before, none = {0};
+        uintptr_t address = (uintptr_t)&names_of + 1;
+        ck_assert_int_eq(modules_new(&modules), 0);
+        ck_assert_int_eq(modules_refresh(modules, NULL), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none.rlim_max = before.rlim_max;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        ck_assert_uint_eq(names_of(&all, modules->known, address), 0);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        ck_assert_uint_gt(names_of(&all, modules->known, address), 0);
+        remembered_free(&all);
+        modules_free(modules);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("profile_remembered", answers_copies_of_what_it_took,
                    remembers_too_that_there_is_no_name, tells_files_apart_by_their_build_id,
                    begins_anew_when_there_is_no_room, takes_no_more_files_than_it_has_room_for,
-                   sorts_stably_whatever_the_order, pages_keep_what_was_in_them);
+                   sorts_stably_whatever_the_order, pages_keep_what_was_in_them,
+                   does_not_remember_that_it_had_no_descriptor);
 }

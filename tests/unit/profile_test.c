@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/ensure.h"
+#include "base/text.h"
 #include "base/wire.h"
 #include "harness.h"
 #include "profile/cpu.h"
@@ -505,6 +506,33 @@ START_TEST(writes_a_profile_without_anything)
     }
 END_TEST
 
+/* Threads have the names that the kernel has cut. */
+START_TEST(draws_a_picture_of_whole_letters)
+    {
+        struct profile profile = {.start_ns = 1};
+        struct names *names;
+        struct remembered remembered = {0};
+        struct buf out = {0};
+        const uint64_t values[STACKS_VALUES] = {1, 1};
+        const struct stack_key cut = {.name = "<caf\xc3\xa9\xc3"},
+                               none = {.name = "a\xff\xef\xbf\xbfz"};
+        stacks_add(&profile.stacks, &cut, values);
+        stacks_add(&profile.stacks, &none, values);
+        buf_text(&profile.remarks, "x");
+        for (int i = 0; i < 200; i++)
+            buf_text(&profile.remarks, "\xc3\xa9");
+        ck_assert_int_eq(names_new(&names, NULL, &remembered), 0);
+        flame_write(&out, &profile, &pprof_cpu, names);
+        ck_assert_uint_eq(text_utf8_until(out.data, out.size), out.size);
+        ck_assert_msg(strstr(out.data, "<title>&#60;caf\xc3\xa9? 50") != NULL, "%s", out.data);
+        ck_assert_msg(strstr(out.data, "<title>a??z 50") != NULL, "%s", out.data);
+        buf_free(&out);
+        names_free(names);
+        remembered_free(&remembered);
+        profile_free(&profile);
+    }
+END_TEST
+
 START_TEST(is_refused_where_signals_are_held_back)
     {
         srun_err err = {0};
@@ -522,12 +550,13 @@ int main(void)
 {
     if (HELD_BACK)
         return HARNESS("profile", is_refused_where_signals_are_held_back,
-                       writes_a_profile_without_anything);
-    return HARNESS(
-        "profile", counts_the_processor_time_of_a_thread,
-        shares_the_timers_between_profiles_that_overlap, sees_threads_that_are_born_meanwhile,
-        ends_early_when_it_is_cancelled, leaves_a_signal_alone_that_the_program_uses,
-        gives_the_signal_back_as_it_was, survives_signals_of_others, says_who_cannot_be_seen,
-        says_how_many_threads_have_no_timer, asks_all_threads_what_they_do, writes_what_pprof_reads,
-        writes_a_profile_without_anything, is_refused_where_signals_are_held_back);
+                       writes_a_profile_without_anything, draws_a_picture_of_whole_letters);
+    return HARNESS("profile", counts_the_processor_time_of_a_thread,
+                   shares_the_timers_between_profiles_that_overlap,
+                   sees_threads_that_are_born_meanwhile, ends_early_when_it_is_cancelled,
+                   leaves_a_signal_alone_that_the_program_uses, gives_the_signal_back_as_it_was,
+                   survives_signals_of_others, says_who_cannot_be_seen,
+                   says_how_many_threads_have_no_timer, asks_all_threads_what_they_do,
+                   writes_what_pprof_reads, writes_a_profile_without_anything,
+                   draws_a_picture_of_whole_letters, is_refused_where_signals_are_held_back);
 }

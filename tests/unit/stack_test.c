@@ -280,6 +280,29 @@ START_TEST(gives_the_signal_back_and_leaves_the_programs_own_alone)
     }
 END_TEST
 
+START_TEST(leaves_a_handler_that_the_program_has_installed_meanwhile)
+    {
+        struct sigaction now, own = {.sa_handler = on_urgent};
+        stack_acquire();
+        ck_assert_int_eq(sigaction(SIGURG, &own, NULL), 0);
+        stack_release();
+        ck_assert_int_eq(sigaction(SIGURG, NULL, &now), 0);
+        ck_assert(now.sa_handler == on_urgent);
+        (void)signal(SIGURG, SIG_DFL);
+    }
+END_TEST
+
+START_TEST(lets_no_signal_into_its_handler_but_faults)
+    {
+        struct sigaction now;
+        stack_acquire();
+        ck_assert_int_eq(sigaction(SIGURG, NULL, &now), 0);
+        stack_release();
+        ck_assert_int_eq(sigismember(&now.sa_mask, SIGUSR1), 1);
+        ck_assert_int_eq(sigismember(&now.sa_mask, SIGSEGV), 0);
+    }
+END_TEST
+
 START_TEST(describes_many_times_without_a_mix_up)
     {
         begin(in_qsort);
@@ -315,5 +338,7 @@ int main(void)
                    does_not_wait_for_a_thread_that_sleeps_and_blocks_the_signal,
                    interrupts_a_blocking_call, says_so_when_the_program_uses_the_signal_itself,
                    gives_the_signal_back_and_leaves_the_programs_own_alone,
+                   leaves_a_handler_that_the_program_has_installed_meanwhile,
+                   lets_no_signal_into_its_handler_but_faults,
                    describes_many_times_without_a_mix_up, cuts_a_description_that_does_not_fit);
 }
