@@ -335,17 +335,25 @@ int batch_flush(struct batch *batch, int64_t deadline_ns)
     return !done ? -ETIMEDOUT : lost_by_export(batch) != lost ? -EIO : 0;
 }
 
-static void give_up_locked(struct batch *batch)
+static void interrupt(struct batch *batch)
 {
-    batch->given_up = true;
     struct telemetry_exporter *exporter = batch->options.exporter;
-    pthread_mutex_unlock(&batch->lock);
     if (exporter->interrupt != NULL)
         exporter->interrupt(exporter);
-    pthread_mutex_lock(&batch->lock);
+}
+
+static void give_up_locked(struct batch *batch)
+{
     int64_t limit = clock_real_now() + LAST_WORDS;
-    while (!batch->ended && thread_cond_wait_until(&batch->progress, &batch->lock, limit))
-        ;
+    batch->given_up = true;
+    while (!batch->ended && clock_real_now() < limit) {
+        pthread_mutex_unlock(&batch->lock);
+        interrupt(batch);
+        pthread_mutex_lock(&batch->lock);
+        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
+        if (!batch->ended)
+            (void)thread_cond_wait_until(&batch->progress, &batch->lock, moment);
+    }
 }
 
 static int end_thread(struct batch *batch, int64_t deadline_ns)
@@ -383,13 +391,14 @@ static bool await_entered(struct batch *batch, int64_t deadline_ns)
 /* Without a queue, who has entered exports. */
 static int end_simply(struct batch *batch, int64_t deadline_ns)
 {
-    struct telemetry_exporter *exporter = batch->options.exporter;
     if (await_entered(batch, deadline_ns))
         return 0;
-    if (exporter->interrupt != NULL)
-        exporter->interrupt(exporter);
-    if (await_entered(batch, clock_real_now() + LAST_WORDS))
-        return -ETIMEDOUT;
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (clock_real_now() < limit) {
+        interrupt(batch);
+        if (await_entered(batch, clock_real_now() + TELEMETRY_INTERRUPT_EVERY))
+            return -ETIMEDOUT;
+    }
     atomic_store(&batch->abandoned, true);
     return -EBUSY;
 }

@@ -270,14 +270,17 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
 static void give_up_locked(struct logs *logs)
 {
     struct telemetry_exporter *exporter = logs->options.exporter;
-    logs->given_up = true;
-    pthread_mutex_unlock(&logs->lock);
-    if (exporter->interrupt != NULL)
-        exporter->interrupt(exporter);
-    pthread_mutex_lock(&logs->lock);
     int64_t limit = clock_real_now() + LAST_WORDS;
-    while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
-        ;
+    logs->given_up = true;
+    while (!logs->ended && clock_real_now() < limit) {
+        pthread_mutex_unlock(&logs->lock);
+        if (exporter->interrupt != NULL)
+            exporter->interrupt(exporter);
+        pthread_mutex_lock(&logs->lock);
+        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
+        if (!logs->ended)
+            (void)thread_cond_wait_until(&logs->progress, &logs->lock, moment);
+    }
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */

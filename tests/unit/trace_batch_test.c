@@ -368,6 +368,34 @@ START_TEST(keeps_the_deadline_of_the_end)
     }
 END_TEST
 
+static void *end_one_and_flush(void *arg)
+{
+    (void)arg;
+    end_spans(1);
+    (void)traces_flush(traces, soon(10000));
+    return NULL;
+}
+
+START_TEST(interrupts_again_what_had_not_begun)
+    {
+        struct traces_options options = slow();
+        options.timeout_ms = 0;
+        for (int simple = 0; simple < 2; simple++) {
+            pthread_t thread;
+            options.simple = simple == 1;
+            open_with(&options);
+            kept_spans_close(&kept);
+            kept.too_early = 1;
+            ck_assert_int_eq(pthread_create(&thread, NULL, end_one_and_flush, NULL), 0);
+            kept_spans_await_call(&kept, 1);
+            ck_assert_int_eq(traces_shutdown(traces, clock_real_now() + 20 * NS_PER_MS),
+                             -ETIMEDOUT);
+            (void)pthread_join(thread, NULL);
+            close_all();
+        }
+    }
+END_TEST
+
 START_TEST(leaves_an_exporter_that_is_stuck)
     {
         struct traces_options options = slow();
@@ -517,7 +545,7 @@ int main(void)
         accounts_for_each_of_100000_spans_of_8_threads, lets_spans_end_beside_the_end_of_it_all,
         tells_what_a_flush_lost, keeps_the_deadline_of_a_flush, keeps_the_deadline_of_an_export,
         exports_what_is_left_at_the_end, may_end_without_a_deadline, keeps_the_deadline_of_the_end,
-        leaves_an_exporter_that_is_stuck, exports_each_span_as_it_ends_when_told_so,
+        interrupts_again_what_had_not_begun, leaves_an_exporter_that_is_stuck, exports_each_span_as_it_ends_when_told_so,
         records_nothing_in_a_forked_child, works_anew_in_a_forked_child,
         never_gives_parent_and_child_the_same_id, gives_back_the_slots_of_threads_that_end);
 }
