@@ -157,6 +157,7 @@ START_TEST(a_flush_has_what_came_before_it)
         }
         ck_assert_uint_eq(p.kept.calls, 500);
         ck_assert(sigismember(&p.kept.mask, SIGTERM) == 1); /* signals are the program's */
+        ck_assert(sigismember(&p.kept.mask, SIGSEGV) == 0); /* but a crash is reported */
         pushing_close(&p);
     }
 END_TEST
