@@ -25,7 +25,7 @@ enum series_how {
     SERIES_SUM_REAL,    /* one cell */
     SERIES_LAST,        /* two, of the first processor: the value, and whether there is one */
     SERIES_HISTOGRAM,   /* as below */
-    SERIES_EXPONENTIAL, /* under a lock of this processor */
+    SERIES_EXPONENTIAL, /* under a lock, one of SERIES_STRIPES_MAX by processor */
     SERIES_OBSERVED,    /* under the lock of the meters */
     SERIES_MANY,        /* to a series of each stream */
     SERIES_EACH         /* the same, but they are looked up first */
