@@ -351,10 +351,10 @@ int instruments_new(struct instruments **out, srun_runner *runner)
             telemetry_observed(meter, table[i].kind, table[i].name,
                                SRUN_INSTRUMENT(.unit = table[i].unit, .help = table[i].help,
                                                .real = table[i].real, .limit = 100000));
-    int rc = telemetry_on_collect(runner->meters, observe, made);
-    if (rc == 0)
-        rc = telemetry_reader_new(&made->reader, runner->meters,
+    int rc = telemetry_reader_new(&made->reader, runner->meters,
                                   &(struct telemetry_reader_options){.text_only = true});
+    if (rc == 0) /* last: it borrows what is made */
+        rc = telemetry_on_collect(runner->meters, observe, made);
     if (rc < 0) {
         (void)instruments_free(made);
         return rc;

@@ -242,7 +242,7 @@ void tracing_state(srun_runner *runner, struct service *service,
     if (tracing->traces == NULL || phase == NULL || service->organ)
         return;
     const srun_span *parent = action->from == SRUN_SHUTTING_DOWN ? &tracing->stop : &tracing->start;
-    bool is_root = !srun_span_is_recording(parent); /* a restart */
+    bool is_root = !srun_span_context_is_valid(&parent->context); /* a restart */
     bool failed = action->from != SRUN_SHUTTING_DOWN &&
                   (action->to == SRUN_SHUTTING_DOWN || action->to == SRUN_STOPPED);
     char name[300];

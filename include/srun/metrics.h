@@ -12,7 +12,7 @@
  * Making an instrument never fails: what cannot be made is a working one that measures nothing, with
  * one warning in the log. All handles may be NULL, live as long as the runner, and do nothing in a
  * forked child. Nothing here but the making and the first use of a set of attributes allocates, takes
- * a lock or logs; an exponential histogram has a lock per processor. Threads: any.
+ * a lock or logs; an exponential histogram has up to 8 locks, by processor. Threads: any.
  */
 #ifndef SRUN_METRICS_H
 #define SRUN_METRICS_H

@@ -33,7 +33,7 @@ struct srun_span_context {
 };
 
 #define SRUN_TRACEPARENT_SIZE 56   /* "00-<32 hex>-<16 hex>-<2 hex>" and its NUL */
-#define SRUN_TRACESTATE_MAX 512    /* bytes; longer ones lose their last members */
+#define SRUN_TRACESTATE_MAX 512    /* bytes; beyond, members go from the back, those over 128 first */
 #define SRUN_BAGGAGE_MAX 8192      /* bytes and */
 #define SRUN_BAGGAGE_MEMBERS 64    /* members; a header that exceeds either is not read */
 

@@ -158,7 +158,8 @@ struct srun_trace_stats {
     uint64_t rejected;                    /* the receiver refused them */
     uint64_t misused;                     /* calls with bad arguments, wrong detaches */
 };
-/* Final when the runner is freed, which sends the last ones; zeros while tracing is off. */
+/* So far; the last ones are sent when the runner is freed, which logs the final numbers. While tracing
+ * is off: zeros, but for misused, which counts for the whole process. */
 SRUN_API void srun_runner_trace_stats(const srun_runner *runner, struct srun_trace_stats *out);
 
 #ifdef __cplusplus

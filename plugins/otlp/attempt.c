@@ -178,10 +178,13 @@ static void drop_sigpipe(bool was_pending)
         (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
 }
 
-/* Signals are the program's: the threads that libcurl starts inherit this. SIGPROF stays as the
- * calling thread has it, which thus can be profiled; libcurl goes on when it is interrupted. */
+/* Signals are the program's: the threads that libcurl starts inherit this. Those of faults stay as
+ * the calling thread has them, so that a crash is reported; SIGPROF too, so that it can be
+ * profiled: libcurl goes on when it is interrupted. */
 static int run_without_signals(struct http *http, int64_t deadline_ns, CURLcode *result)
 {
+    static const int let_in[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                 SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
     sigset_t all, before, pending;
     char timeout[64];
     struct curl_slist first = {.data = timeout, .next = http->fields};
@@ -192,7 +195,8 @@ static int run_without_signals(struct http *http, int64_t deadline_ns, CURLcode 
     (void)curl_easy_setopt(http->easy, CURLOPT_FRESH_CONNECT, http->fresh ? 1L : 0L);
     (void)curl_easy_setopt(http->easy, CURLOPT_FORBID_REUSE, http->single ? 1L : 0L);
     sigfillset(&all);
-    sigdelset(&all, SIGPROF);
+    for (size_t i = 0; i < sizeof let_in / sizeof let_in[0]; i++)
+        sigdelset(&all, let_in[i]);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     sigpending(&pending);
     int rc = run(http, deadline_ns, result);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #define FIXED_CURL 0x080000 /* before, the second request on a clear HTTP/2 connection fails */
 
@@ -115,6 +116,8 @@ static void set_protocol(struct http *http, bool clear)
     (void)curl_easy_setopt(http->easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(http->easy, CURLOPT_QUICK_EXIT, 1L); /* leaves a hung look-up behind */
     (void)curl_easy_setopt(http->easy, CURLOPT_POST, 1L);
+    if (getauxval(AT_SECURE) != 0) /* the variables are those of who has fewer rights than we */
+        (void)curl_easy_setopt(http->easy, CURLOPT_PROXY, "");
     http->single =
         http->grpc && clear && curl_version_info(CURLVERSION_NOW)->version_num < FIXED_CURL;
 }

@@ -35,6 +35,10 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
     return -rc;
 }
 
+/* A fault that is blocked ends the process all the same, but without the handler that reports it.
+ */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+
 /* Whoever blocks SIGPROF everywhere, to fetch it with sigwait, would be killed by a thread that
  * lets it in; so it stays as it is. A handler is looked for here, not by the new thread: it may get
  * to run so late that a profile has begun and the handler is ours. */
@@ -43,6 +47,8 @@ int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg)
     struct sigaction now;
     sigset_t blocked, before;
     (void)sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        (void)sigdelset(&blocked, faults[i]);
     bool known = sigaction(SIGPROF, NULL, &now) == 0;
     if (known && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
         (void)sigdelset(&blocked, SIGPROF);

@@ -14,10 +14,10 @@
 /* Starts a joinable thread. stack_bytes 0 = the system's default. 0 or a negative errno. */
 int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void *arg);
 
-/* The same for one that leaves signals to the program: it blocks all but SIGPROF, by which profiles
- * see it, and which it inherits as it is. When the program has a handler for that (or a profile
- * runs just now), it is blocked too. A handler that the program installs later runs in all threads
- * that let the signal in, these included. */
+/* The same for one that leaves signals to the program: it blocks all but those of faults, which it
+ * may have itself, and SIGPROF, by which profiles see it; these it inherits as they are. When the
+ * program has a handler for SIGPROF (or a profile runs just now), that is blocked too. A handler
+ * that the program installs later runs in all threads that let the signal in, these included. */
 int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg);
 
 /* What a handler blocks that must not be left half done, by a longjmp out of another handler or a

@@ -54,7 +54,9 @@ struct batch {
     pthread_mutex_t lock; /* a leaf; guards what follows */
     pthread_cond_t wake, progress;
     uint64_t flush_to, done;
+    uint64_t settled;   /* as done, but what was lost may not have been told yet */
     int64_t closing_at; /* NEVER while it lives */
+    bool telling;       /* without the lock */
     bool given_up, ended, joined;
     _Atomic bool abandoned; /* the exporter has not returned. Set under the lock, if that is free */
 };
@@ -68,21 +70,42 @@ static uint64_t losses(const struct batch *batch)
            atomic_load(&batch->lost_at_end);
 }
 
-static void tell(struct batch *batch, const struct telemetry_result *result, bool last)
+/* Whether there are losses to tell of, which is done at most every so often; how many. */
+static bool claim_losses(struct batch *batch, bool last, uint64_t *lost)
 {
-    uint64_t lost = losses(batch);
+    uint64_t all = losses(batch);
     int64_t now = clock_real_now();
-    if (lost == batch->told || (!last && batch->told_at != 0 && now - batch->told_at < TELL_EVERY))
-        return;
-    SRUN_WARN(batch->options.log, "spans were lost", SRUN_UINT("lost", lost - batch->told),
+    *lost = all - batch->told;
+    if (*lost == 0 || (!last && batch->told_at != 0 && now - batch->told_at < TELL_EVERY))
+        return false;
+    batch->told = all;
+    batch->told_at = now;
+    return true;
+}
+
+static void tell(const struct batch *batch, uint64_t lost, const struct telemetry_result *result)
+{
+    SRUN_WARN(batch->options.log, "spans were lost", SRUN_UINT("lost", lost),
               SRUN_UINT("so_far_no_slot", atomic_load(&batch->missed)),
               SRUN_UINT("so_far_queue_full", atomic_load(&batch->dropped)),
               SRUN_UINT("so_far_in_export", atomic_load(&batch->lost_in_export)),
               SRUN_UINT("so_far_rejected", atomic_load(&batch->rejected)),
               SRUN_UINT("so_far_at_end", atomic_load(&batch->lost_at_end)),
               SRUN_STR("last", result != NULL ? result->text : ""));
-    batch->told = lost;
-    batch->told_at = now;
+}
+
+/* The lock is left for it: the log may have to wait. */
+static void tell_locked(struct batch *batch, const struct telemetry_result *result)
+{
+    uint64_t lost;
+    if (!claim_losses(batch, false, &lost))
+        return;
+    batch->telling = true;
+    pthread_mutex_unlock(&batch->lock);
+    tell(batch, lost, result);
+    pthread_mutex_lock(&batch->lock);
+    batch->telling = false;
+    pthread_cond_broadcast(&batch->progress);
 }
 
 static void account(struct batch *batch, const struct telemetry_result *result, size_t count)
@@ -112,7 +135,8 @@ static void settle_locked(struct batch *batch, const struct telemetry_result *re
     if (batch->abandoned)
         return;
     account(batch, result, count);
-    tell(batch, result, false);
+    batch->settled = atomic_load_explicit(&batch->head, memory_order_relaxed);
+    tell_locked(batch, result);
 }
 
 static int64_t export_deadline(const struct batch *batch)
@@ -258,9 +282,10 @@ static void work_locked(struct batch *batch)
         export_slots(batch, batch->taken, count, deadline < closing_at ? deadline : closing_at,
                      &result);
     pthread_mutex_lock(&batch->lock);
-    if (thrown && !batch->abandoned)
+    if (thrown && !batch->abandoned) {
         atomic_fetch_add(&batch->lost_at_end, count);
-    else if (count > 0)
+        batch->settled = atomic_load_explicit(&batch->head, memory_order_relaxed);
+    } else if (count > 0)
         settle_locked(batch, &result, count);
     batch->done = atomic_load_explicit(&batch->head, memory_order_relaxed);
     batch->due =
@@ -335,17 +360,35 @@ int batch_flush(struct batch *batch, int64_t deadline_ns)
     return !done ? -ETIMEDOUT : lost_by_export(batch) != lost ? -EIO : 0;
 }
 
-static void give_up_locked(struct batch *batch)
+static void interrupt(struct batch *batch)
 {
-    batch->given_up = true;
     struct telemetry_exporter *exporter = batch->options.exporter;
-    pthread_mutex_unlock(&batch->lock);
     if (exporter->interrupt != NULL)
         exporter->interrupt(exporter);
-    pthread_mutex_lock(&batch->lock);
+}
+
+static void give_up_locked(struct batch *batch)
+{
     int64_t limit = clock_real_now() + LAST_WORDS;
-    while (!batch->ended && thread_cond_wait_until(&batch->progress, &batch->lock, limit))
+    batch->given_up = true;
+    while (!batch->ended && clock_real_now() < limit) {
+        pthread_mutex_unlock(&batch->lock);
+        interrupt(batch);
+        pthread_mutex_lock(&batch->lock);
+        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
+        if (!batch->ended)
+            (void)thread_cond_wait_until(&batch->progress, &batch->lock, moment);
+    }
+}
+
+/* The exporter has not returned; the thread may be about to say something, though. */
+static void abandon_locked(struct batch *batch)
+{
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (batch->telling && thread_cond_wait_until(&batch->progress, &batch->lock, limit))
         ;
+    atomic_store(&batch->abandoned, true);
+    atomic_fetch_add(&batch->lost_at_end, atomic_load(&batch->tail) - batch->settled);
 }
 
 static int end_thread(struct batch *batch, int64_t deadline_ns)
@@ -359,10 +402,8 @@ static int end_thread(struct batch *batch, int64_t deadline_ns)
     if (late)
         give_up_locked(batch);
     bool ended = batch->ended;
-    if (!ended) {
-        atomic_store(&batch->abandoned, true);
-        atomic_fetch_add(&batch->lost_at_end, atomic_load(&batch->tail) - batch->done);
-    }
+    if (!ended)
+        abandon_locked(batch);
     pthread_mutex_unlock(&batch->lock);
     batch->joined = ended && thread_join(batch->thread, NS_PER_S) == 0;
     return !batch->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
@@ -383,13 +424,14 @@ static bool await_entered(struct batch *batch, int64_t deadline_ns)
 /* Without a queue, who has entered exports. */
 static int end_simply(struct batch *batch, int64_t deadline_ns)
 {
-    struct telemetry_exporter *exporter = batch->options.exporter;
     if (await_entered(batch, deadline_ns))
         return 0;
-    if (exporter->interrupt != NULL)
-        exporter->interrupt(exporter);
-    if (await_entered(batch, clock_real_now() + LAST_WORDS))
-        return -ETIMEDOUT;
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (clock_real_now() < limit) {
+        interrupt(batch);
+        if (await_entered(batch, clock_real_now() + TELEMETRY_INTERRUPT_EVERY))
+            return -ETIMEDOUT;
+    }
     atomic_store(&batch->abandoned, true);
     return -EBUSY;
 }
@@ -402,7 +444,9 @@ int batch_shutdown(struct batch *batch, int64_t deadline_ns)
         (void)await_entered(batch, deadline_ns);
     int rc =
         batch->options.simple ? end_simply(batch, deadline_ns) : end_thread(batch, deadline_ns);
-    tell(batch, NULL, true);
+    uint64_t untold;
+    if (claim_losses(batch, true, &untold))
+        tell(batch, untold, NULL);
     return rc == 0 && lost_by_export(batch) != lost ? -EIO : rc;
 }
 

@@ -203,6 +203,7 @@ size_t telemetry_collect(struct telemetry_reader *reader, int64_t deadline_ns,
         return 0;
     }
     observe_all(meters, reader->turn, deadline_ns);
+    meters_follow_clock(meters);
     uint64_t now = meters_now_ns(meters);
     reader->now_ns = now > reader->before_ns ? now : reader->before_ns + 1;
     size_t count = take_all(reader, out);

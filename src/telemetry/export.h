@@ -138,6 +138,8 @@ struct telemetry_result {
     char text[200]; /* for people, "" when all is well */
 };
 
+#define TELEMETRY_INTERRUPT_EVERY (20 * INT64_C(1000000)) /* nanoseconds */
+
 /* One that is ready to send one signal. Each call ends by deadline_ns of the monotonic clock, also
  * when the other side hangs, and answers what became of the batch. Calls never overlap. */
 struct telemetry_exporter {
@@ -148,7 +150,7 @@ struct telemetry_exporter {
     void (*logs)(struct telemetry_exporter *exporter, const struct telemetry_log *logs,
                  size_t count, int64_t deadline_ns, struct telemetry_result *out);
     /* From any thread: the call in flight is to end at once, its batch is lost. Without one it
-     * does nothing. */
+     * does nothing; so who cannot know whether it has begun comes again. */
     void (*interrupt)(struct telemetry_exporter *exporter);
     void (*free)(struct telemetry_exporter *exporter);
 };

@@ -27,6 +27,7 @@
 
 #define DEFINITION_MAX 400
 #define LAST_WORDS (2 * NS_PER_S) /* for callbacks, when all has ended */
+#define STEP NS_PER_S             /* of the clock, that is followed */
 
 struct srun_instrument instrument_of_nothing = {.how = SERIES_NOTHING};
 struct srun_series series_of_nothing = {.how = SERIES_NOTHING,
@@ -39,7 +40,20 @@ bool meters_are_foreign(const struct telemetry_meters *meters)
 
 uint64_t meters_now_ns(const struct telemetry_meters *meters)
 {
-    return (uint64_t)(clock_real_now() + meters->wall_offset);
+    int64_t offset = atomic_load_explicit(&meters->wall_offset, memory_order_relaxed);
+    return (uint64_t)(clock_real_now() + offset);
+}
+
+static int64_t wall_offset(void)
+{
+    return clock_wall_ms() * NS_PER_MS - clock_real_now();
+}
+
+void meters_follow_clock(struct telemetry_meters *meters)
+{
+    int64_t now = wall_offset();
+    if (now > atomic_load_explicit(&meters->wall_offset, memory_order_relaxed) + STEP)
+        atomic_store_explicit(&meters->wall_offset, now, memory_order_relaxed);
 }
 
 /* --- meters ---------------------------------------------------------------------------------- */
@@ -53,7 +67,7 @@ int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log)
     self_watch_forks();
     meters->pid = getpid();
     meters->stamp = self_stamp();
-    meters->wall_offset = clock_wall_ms() * NS_PER_MS - clock_real_now();
+    atomic_init(&meters->wall_offset, wall_offset());
     if (getrandom(&meters->seed, sizeof meters->seed, GRND_NONBLOCK) < 0)
         meters->seed = (uint64_t)clock_real_now();
     cells_init(&meters->cells);

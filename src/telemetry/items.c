@@ -56,8 +56,10 @@ void items_text(struct slot *slot, const char **place, const char *text)
         struct item *item = add(slot, ITEM_DEAD, size + 1);
         to = item != NULL ? item->data : NULL;
     }
-    if (to == NULL)
+    if (to == NULL) {
+        slot->dropped_attributes++;
         return;
+    }
     memcpy(to, text, size);
     to[size] = '\0';
     *place = to;

@@ -35,7 +35,7 @@ struct limits {
 void items_begin(struct slot *slot);
 
 /* Copies a text for the name or the status; what is there is overwritten when it fits. Cut when it
- * is long. */
+ * is long; when there is no room, dropped and counted as an attribute. */
 void items_text(struct slot *slot, const char **place, const char *text);
 
 void items_attributes(struct slot *slot, const struct limits *limits, const struct srun_kv *kvs);

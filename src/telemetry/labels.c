@@ -186,19 +186,25 @@ static inline unsigned insert(struct labels_item *items, unsigned count,
     return count + 1;
 }
 
-/* Odd, and half of their bits set. The seed makes what comes out unknown to who chooses attributes.
- */
+/* Odd, and half of their bits set. Anybody may know them, so no factor of a product is made of them
+ * and of a text alone: who chose a text that makes it zero would choose the hash. */
 #define ODD_1 UINT64_C(0xa0761d6478bd642f)
 #define ODD_2 UINT64_C(0xe7037ed1a0b428db)
 #define ODD_3 UINT64_C(0x8ebc6af09c88c6e3)
 
-static inline uint64_t hash_text(const void *text, size_t size, uint64_t seed)
+/* Two numbers that who chooses attributes does not know. */
+struct secrets {
+    uint64_t one, other;
+};
+
+static inline uint64_t hash_text(const void *text, size_t size, struct secrets secrets)
 {
     const unsigned char *at = text;
+    uint64_t hash = secrets.other;
     for (; size > 16; at += 16, size -= 16)
-        seed = mix(load64(at) ^ ODD_1, load64(at + 8) ^ seed);
+        hash = mix(load64(at) ^ secrets.one, load64(at + 8) ^ hash);
     struct words words = words_of(at, size);
-    return mix(words.first ^ ODD_2, words.last ^ seed);
+    return mix(words.first ^ secrets.one ^ ODD_3, words.last ^ hash);
 }
 
 bool labels_read(struct labels *labels, const struct srun_kv *kvs, const char *const *keep,
@@ -218,15 +224,16 @@ bool labels_read(struct labels *labels, const struct srun_kv *kvs, const char *c
             return false;
         count = insert(labels->items, count, &item);
     }
+    const struct secrets secrets = {mix(seed ^ ODD_1, ODD_2), seed};
     uint64_t hash = seed;
     size_t size = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct labels_item *item = &labels->items[i];
         size_t key_size = key_size_of(item->head), value_size = value_size_of(item->head);
-        uint64_t key = hash_text(item->key, key_size, seed ^ item->head);
-        uint64_t value = item->value != NULL ? hash_text(item->value, value_size, seed ^ ODD_3)
-                                             : mix(item->number ^ ODD_1, seed ^ ODD_3);
-        hash = mix(hash ^ key, value ^ ODD_2);
+        uint64_t key = hash_text(item->key, key_size, secrets);
+        uint64_t value = item->value != NULL ? hash_text(item->value, value_size, secrets)
+                                             : mix(item->number ^ secrets.one, seed ^ ODD_3);
+        hash = mix(hash ^ key, value ^ item->head);
         size += 8 + key_size + 1 + value_size + 1;
     }
     labels->hash = hash;

@@ -43,14 +43,19 @@ static size_t kv_size(const struct srun_kv *kv)
     return sizeof *kv + key_size_of(kv) + 1 + (is_text(kv) ? text_size_of(kv) + 1 : 0);
 }
 
-size_t log_item_size(const struct log_given *given)
+/* All but the key-values. */
+static size_t bare_size(const struct log_given *given)
 {
     const struct telemetry_scope *scope = given->log.scope;
-    size_t count = 0;
-    size_t size = sizeof(struct item) + sizeof(struct srun_kv) + strlen(or_empty(scope->name)) +
-                  strlen(or_empty(scope->version)) + strlen(or_empty(scope->schema_url)) +
-                  strlen(given->log.severity_text) + 5 +
-                  (given->body_size < LOG_ITEM_BODY_MAX ? given->body_size : LOG_ITEM_BODY_MAX);
+    return sizeof(struct item) + sizeof(struct srun_kv) + strlen(or_empty(scope->name)) +
+           strlen(or_empty(scope->version)) + strlen(or_empty(scope->schema_url)) +
+           strlen(given->log.severity_text) + 5 +
+           (given->body_size < LOG_ITEM_BODY_MAX ? given->body_size : LOG_ITEM_BODY_MAX);
+}
+
+size_t log_item_size(const struct log_given *given)
+{
+    size_t count = 0, size = bare_size(given);
     for (size_t i = 0; i < LOG_ITEM_LISTS; i++)
         for (const struct srun_kv *kv = given->lists[i]; kv != NULL && kv->type != SRUN_KV_END;
              kv++)
@@ -104,15 +109,20 @@ static bool write_kv(struct pen *pen, struct srun_kv *to, const struct srun_kv *
     return false;
 }
 
-/* How many there are, of those for which there is room. */
+/* How many there are, of those for which there is room beside the other texts. When all of them fit
+ * they need not be measured again. */
 static size_t count_kvs(const struct log_given *given, size_t size)
 {
-    size_t count = 0, room = (size - sizeof(struct item)) / sizeof(struct srun_kv) - 1;
-    size_t most = room < LOG_ITEM_KVS_MAX ? room : LOG_ITEM_KVS_MAX;
+    size_t count = 0, bare = bare_size(given), room = size > bare ? size - bare : 0;
+    bool measures = size == LOG_ITEM_MAX;
     for (size_t i = 0; i < LOG_ITEM_LISTS; i++)
         for (const struct srun_kv *kv = given->lists[i];
-             kv != NULL && kv->type != SRUN_KV_END && count < most; kv++)
-            count++;
+             kv != NULL && kv->type != SRUN_KV_END && count < LOG_ITEM_KVS_MAX; kv++) {
+            size_t needed = measures ? kv_size(kv) : sizeof *kv;
+            bool fits = needed <= room;
+            room -= fits ? needed : 0;
+            count += fits;
+        }
     return count;
 }
 

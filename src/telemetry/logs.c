@@ -39,6 +39,7 @@ struct logs {
     struct log_ring ring;
     uint64_t taken, dropped, late; /* by the queue */
     uint64_t flush_to, done;       /* of taken */
+    uint64_t settled;              /* as done, but what was lost may not have been told yet */
     int64_t due, closing_at;       /* closing_at: NEVER while it lives */
     int state;
     uint64_t exported, rejected, lost_in_export, lost_at_end;
@@ -207,6 +208,7 @@ static void work_locked(struct logs *logs)
     else if (!logs->abandoned)
         account_locked(logs, &result, count);
     log_ring_release_locked(&logs->ring);
+    logs->settled += count;
     tell_locked(logs, false); /* before who waits for this batch goes on */
     logs->done += count;
     logs->due =
@@ -270,14 +272,17 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
 static void give_up_locked(struct logs *logs)
 {
     struct telemetry_exporter *exporter = logs->options.exporter;
-    logs->given_up = true;
-    pthread_mutex_unlock(&logs->lock);
-    if (exporter->interrupt != NULL)
-        exporter->interrupt(exporter);
-    pthread_mutex_lock(&logs->lock);
     int64_t limit = clock_real_now() + LAST_WORDS;
-    while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
-        ;
+    logs->given_up = true;
+    while (!logs->ended && clock_real_now() < limit) {
+        pthread_mutex_unlock(&logs->lock);
+        if (exporter->interrupt != NULL)
+            exporter->interrupt(exporter);
+        pthread_mutex_lock(&logs->lock);
+        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
+        if (!logs->ended)
+            (void)thread_cond_wait_until(&logs->progress, &logs->lock, moment);
+    }
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */
@@ -287,7 +292,7 @@ static void abandon_locked(struct logs *logs)
     while (logs->telling && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
         ;
     logs->abandoned = true;
-    logs->lost_at_end += logs->taken - logs->done;
+    logs->lost_at_end += logs->taken - logs->settled;
     logs->ring.waiting = 0;
 }
 

@@ -177,6 +177,19 @@ static void interrupt(struct telemetry_periodic *periodic)
         periodic->exporter->interrupt(periodic->exporter);
 }
 
+static bool flies_locked(const struct telemetry_periodic *periodic, uint64_t exports)
+{
+    return periodic->exporting && periodic->stats.exports == exports;
+}
+
+/* Until it is time to interrupt again. */
+static void await_moment_locked(struct telemetry_periodic *periodic, int64_t until_ns)
+{
+    int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
+    (void)thread_cond_wait_until(&periodic->changed, &periodic->lock,
+                                 moment < until_ns ? moment : until_ns);
+}
+
 /* The export that was in flight when the end came: the values it has are in the last one too,
  * unless they are differences, so it is given some of the time. */
 static void settle_flight(struct telemetry_periodic *periodic, int64_t deadline_ns)
@@ -184,11 +197,13 @@ static void settle_flight(struct telemetry_periodic *periodic, int64_t deadline_
     int64_t now = clock_real_now(), half = now + (deadline_ns - now) / 2;
     pthread_mutex_lock(&periodic->lock);
     uint64_t exports = periodic->stats.exports;
-    while (periodic->exporting && periodic->stats.exports == exports &&
+    while (flies_locked(periodic, exports) &&
            thread_cond_wait_until(&periodic->changed, &periodic->lock, half))
         ;
-    if (periodic->exporting && periodic->stats.exports == exports)
+    while (flies_locked(periodic, exports) && clock_real_now() < deadline_ns) {
         interrupt(periodic); /* under the lock: the next export has not begun */
+        await_moment_locked(periodic, deadline_ns);
+    }
     pthread_mutex_unlock(&periodic->lock);
 }
 
@@ -197,11 +212,11 @@ static int end(struct telemetry_periodic *periodic, int64_t deadline_ns)
     pthread_mutex_lock(&periodic->lock);
     await_end_locked(periodic, deadline_ns);
     bool in_time = periodic->ended;
-    pthread_mutex_unlock(&periodic->lock);
-    if (!in_time)
+    int64_t limit = clock_real_now() + LAST_WORDS;
+    while (!periodic->ended && clock_real_now() < limit) {
         interrupt(periodic);
-    pthread_mutex_lock(&periodic->lock);
-    await_end_locked(periodic, clock_real_now() + LAST_WORDS);
+        await_moment_locked(periodic, limit);
+    }
     bool ended = periodic->ended;
     int code = in_time ? periodic->code : -ETIMEDOUT;
     pthread_mutex_unlock(&periodic->lock);

@@ -22,6 +22,7 @@ struct entry {
     size_t name_at, unit;
     const char *name; /* in the text format */
     size_t name_size;
+    bool written;
 };
 
 /* The lines of one metric. */
@@ -304,15 +305,16 @@ static void write_head(struct buf *out, const struct entry *entry, bool openmetr
     }
 }
 
-/* Does this one fit in with the family so far? Two of one scope would have lines in common. */
+/* Does this one fit in with what was written of the family? Two of one scope would have lines in
+ * common. */
 static bool fits(const struct entry *first, const struct entry *entry)
 {
-    if (entry->metric->delta || strcmp(type_of(first->metric), type_of(entry->metric)) != 0)
-        return false;
+    const char *type = type_of(entry->metric);
     for (const struct entry *before = first; before < entry; before++)
-        if (before->metric->scope == entry->metric->scope)
+        if (before->written && (before->metric->scope == entry->metric->scope ||
+                                strcmp(type_of(before->metric), type) != 0))
             return false;
-    return true;
+    return !entry->metric->delta;
 }
 
 /* The names that are its own from now on; false: another family has one of them. */
@@ -331,8 +333,8 @@ static bool take_names(struct taken *taken, const struct entry *entry, bool open
     return taken_add(taken, entry->name, family_size(entry, openmetrics), suffixes);
 }
 
-static size_t write_family(struct buf *out, const struct entry *first, size_t count,
-                           bool openmetrics, struct taken *taken)
+static size_t write_family(struct buf *out, struct entry *first, size_t count, bool openmetrics,
+                           struct taken *taken)
 {
     size_t written = 0;
     for (size_t i = 0; i < count; i++) {
@@ -344,6 +346,7 @@ static size_t write_family(struct buf *out, const struct entry *first, size_t co
             write_head(out, &first[i], openmetrics);
         }
         written++;
+        first[i].written = true;
         write_points(out, &first[i], openmetrics);
     }
     return count - written;
@@ -406,8 +409,8 @@ static void write_target(struct buf *out, const struct telemetry_resource *resou
     buf_text(out, "} 1\n");
 }
 
-static size_t write_families(struct buf *out, const struct entry *entries, size_t count,
-                             bool openmetrics, struct taken *taken)
+static size_t write_families(struct buf *out, struct entry *entries, size_t count, bool openmetrics,
+                             struct taken *taken)
 {
     size_t left_out = 0;
     for (size_t i = 0, size = 0; i < count; i += size) {

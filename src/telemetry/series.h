@@ -25,7 +25,7 @@ enum series_how {
     SERIES_SUM_REAL,    /* one cell */
     SERIES_LAST,        /* two, of the first processor: the value, and whether there is one */
     SERIES_HISTOGRAM,   /* as below */
-    SERIES_EXPONENTIAL, /* under a lock of this processor */
+    SERIES_EXPONENTIAL, /* under a lock, one of SERIES_STRIPES_MAX by processor */
     SERIES_OBSERVED,    /* under the lock of the meters */
     SERIES_MANY,        /* to a series of each stream */
     SERIES_EACH         /* the same, but they are looked up first */
@@ -171,10 +171,10 @@ struct meter_view;
 
 struct telemetry_meters {
     srun_logger *log;
-    pid_t pid;           /* elsewhere it is a forked child */
-    unsigned stamp;      /* self_stamp of the process it works in: the same, for hot paths */
-    uint64_t seed;       /* of the hashes */
-    int64_t wall_offset; /* from monotonic to Unix time, fixed: time never steps back */
+    pid_t pid;      /* elsewhere it is a forked child */
+    unsigned stamp; /* self_stamp of the process it works in: the same, for hot paths */
+    uint64_t seed;  /* of the hashes */
+    _Atomic int64_t wall_offset; /* from monotonic to Unix time; it only grows */
     struct srun_instrument *_Atomic first;
     _Atomic uint64_t late, overflowing;
     _Atomic unsigned deltas; /* readers that want differences */
@@ -197,6 +197,9 @@ struct telemetry_meters {
 /* In a child nobody may be left to give the lock back. A call of the system: not for hot paths. */
 bool meters_are_foreign(const struct telemetry_meters *meters);
 uint64_t meters_now_ns(const struct telemetry_meters *meters); /* Unix time, never steps back */
+/* By who has the turn: after a suspend, or when the clock was set forward, time follows; when it
+ * was set back, it goes on as it was. */
+void meters_follow_clock(struct telemetry_meters *meters);
 
 /* The one that measures nothing, for whoever is given no other. */
 extern struct srun_instrument instrument_of_nothing;

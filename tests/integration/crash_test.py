@@ -93,6 +93,16 @@ def a_stack_overflow_in_stop_is_reported(folder):
 
 
 @crash_test
+def a_crash_on_a_thread_of_the_library_is_reported(folder):
+    """Which leaves other signals to the program: here one that asks the callbacks of metrics."""
+    with script(folder, "b init=crash:callback run=block", SRUN_OTEL_METRIC_EXPORTER="http",
+                SRUN_OTEL_METRIC_EXPORTER_ENDPOINT="http://127.0.0.1:9",
+                OTEL_METRIC_EXPORT_INTERVAL="10") as process:
+        equal(process.finish(), -signal.SIGSEGV, "wait status")
+        check_report("\n".join(process.lines), "SIGSEGV", "(none)", "(none)")
+
+
+@crash_test
 def reports_are_appended_to_the_file(folder):
     for _ in range(2):
         with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:

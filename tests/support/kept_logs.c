@@ -122,7 +122,8 @@ static void interrupt(struct telemetry_exporter *exporter)
 {
     struct kept_logs *kept = (struct kept_logs *)exporter;
     pthread_mutex_lock(&kept->lock);
-    kept->interrupted = true;
+    kept->interrupted = kept->too_early == 0;
+    kept->too_early -= kept->too_early > 0;
     pthread_cond_broadcast(&kept->changed);
     pthread_mutex_unlock(&kept->lock);
 }

@@ -31,6 +31,7 @@ struct kept_logs {
     bool counts_only; /* and shows them to look, if there is one */
     bool closed;      /* calls wait until kept_logs_open, or their deadline */
     bool interrupted;
+    unsigned too_early;  /* so many interrupts do nothing, as before there is a call */
     bool deaf;           /* a call waits whatever its deadline says, and interrupt too */
     size_t lose, reject; /* of each call, so many, or as many as there are */
     size_t lost;         /* of those calls, so far */

@@ -149,7 +149,8 @@ static void interrupt(struct telemetry_exporter *exporter)
 {
     struct kept_spans *kept = (struct kept_spans *)exporter;
     pthread_mutex_lock(&kept->lock);
-    kept->interrupted = true;
+    kept->interrupted = kept->too_early == 0;
+    kept->too_early -= kept->too_early > 0;
     pthread_cond_broadcast(&kept->changed);
     pthread_mutex_unlock(&kept->lock);
 }

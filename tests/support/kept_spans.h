@@ -35,6 +35,7 @@ struct kept_spans {
     bool counts_only; /* nothing but the ids is kept */
     bool closed;      /* calls wait until kept_spans_open, or their deadline */
     bool interrupted;
+    unsigned too_early;  /* so many interrupts do nothing, as before there is a call */
     bool deaf;           /* a call waits whatever its deadline says, and interrupt too */
     size_t lose, reject; /* of each call, so many */
     _Atomic bool freed;

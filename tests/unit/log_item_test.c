@@ -188,9 +188,30 @@ START_TEST(drops_a_text_whose_size_is_nonsense)
     }
 END_TEST
 
+#define MANY 5000
+
+static const struct srun_kv *make_many(void)
+{
+    static struct srun_kv many[MANY + 1];
+    static char keys[MANY][8];
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "k%d", i);
+        many[i] = (struct srun_kv){.key = keys[i], .type = SRUN_KV_INT, .value.i = i};
+    }
+    many[MANY] = SRUN_KV_END_;
+    return many;
+}
+
+static size_t count_of(const struct telemetry_log *log)
+{
+    size_t count = 0;
+    while (log->attributes[count].type != SRUN_KV_END)
+        count++;
+    return count;
+}
+
 START_TEST(drops_and_counts_what_does_not_fit)
     {
-        static struct srun_kv many[5001];
         memset(large, 'x', sizeof large - 1);
         struct log_given given =
             given_with("m", NULL,
@@ -201,19 +222,23 @@ START_TEST(drops_and_counts_what_does_not_fit)
         ck_assert_str_eq(log->attributes[1].key, "last");
         ck_assert_uint_eq(log->dropped_attributes, 2);
 
-        static char keys[5000][8];
-        for (int i = 0; i < 5000; i++) {
-            (void)snprintf(keys[i], sizeof keys[i], "k%d", i);
-            many[i] = (struct srun_kv){.key = keys[i], .type = SRUN_KV_INT, .value.i = i};
-        }
-        many[5000] = SRUN_KV_END_;
-        given = given_with("m", NULL, many);
+        given = given_with("m", NULL, make_many());
         log = copy(&given, NULL);
-        size_t count = 0;
-        while (log->attributes[count].type != SRUN_KV_END)
-            count++;
-        ck_assert_uint_eq(count, LOG_ITEM_KVS_MAX);
-        ck_assert_uint_eq(log->dropped_attributes, 5000 - count);
+        ck_assert_uint_eq(count_of(log), LOG_ITEM_KVS_MAX);
+        ck_assert_uint_eq(log->dropped_attributes, MANY - LOG_ITEM_KVS_MAX);
+    }
+END_TEST
+
+START_TEST(keeps_its_texts_beside_many_attributes)
+    {
+        memset(large, 'x', sizeof large - 1);
+        struct log_given given = given_with(large, NULL, make_many());
+        const struct telemetry_log *log = copy(&given, NULL);
+        ck_assert_uint_eq(strlen(log->body), LOG_ITEM_BODY_MAX);
+        ck_assert_str_eq(log->scope->name, "http");
+        ck_assert_str_eq(log->severity_text, "INFO");
+        ck_assert_uint_gt(count_of(log), 500);
+        ck_assert_uint_eq(log->dropped_attributes, MANY - count_of(log));
     }
 END_TEST
 
@@ -255,5 +280,6 @@ int main(void)
                    limits_the_number_of_attributes_and_counts_the_rest, limits_texts_by_characters,
                    cuts_a_long_body_at_a_character, cuts_bytes_that_are_no_characters,
                    drops_a_text_whose_size_is_nonsense, drops_and_counts_what_does_not_fit,
+                   keeps_its_texts_beside_many_attributes,
                    leaves_out_a_text_that_has_grown_since_it_was_measured);
 }

@@ -359,6 +359,21 @@ START_TEST(keeps_the_deadline_of_a_shutdown)
     }
 END_TEST
 
+START_TEST(interrupts_again_what_had_not_begun)
+    {
+        struct logs_options options = slow();
+        options.timeout_ms = 0;
+        options.size = 5;
+        open_with(&options);
+        kept_logs_close(&kept);
+        kept.too_early = 1;
+        push_many(5);
+        kept_logs_await_call(&kept, 1);
+        ck_assert_int_eq(logs_shutdown(logs, clock_real_now() + 20 * NS_PER_MS), -ETIMEDOUT);
+        close_all();
+    }
+END_TEST
+
 START_TEST(is_left_alone_by_an_exporter_that_never_returns)
     {
         struct logs_options options = slow();
@@ -511,7 +526,7 @@ int main(void)
         has_in_a_flush_what_came_before_it, accounts_for_every_record_of_many_threads,
         flushes_and_shuts_down_beside_writers, counts_what_is_lost_and_rejected_and_tells_it_once,
         does_not_export_what_the_exporter_says, keeps_the_deadline_of_a_shutdown,
-        is_left_alone_by_an_exporter_that_never_returns,
+        interrupts_again_what_had_not_begun, is_left_alone_by_an_exporter_that_never_returns,
         counts_once_what_a_late_exporter_sends_after_all, hands_over_while_a_loss_is_told,
         takes_nothing_in_a_child, refuses_a_batch_that_exceeds_the_queue);
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* Keeps the sum of "n" of each export. */
@@ -20,6 +21,7 @@ struct kept {
     int64_t time_left;  /* of the last one, until its deadline */
     sigset_t mask;      /* of the thread that exports */
     sem_t exported, entered, go;
+    sem_t asked; /* to interrupt, with or without a call */
     bool hangs, fails, freed, interrupted;
 };
 
@@ -55,14 +57,20 @@ static void export_metrics(struct telemetry_exporter *exporter,
     (void)sem_post(&kept->exported);
 }
 
+/* Without a call it does nothing. */
 static void interrupt(struct telemetry_exporter *exporter)
 {
     struct kept *kept = (struct kept *)(void *)exporter;
     pthread_mutex_lock(&kept->lock);
-    kept->interrupted = true;
-    kept->hangs = false;
+    bool flies = kept->inside > 0;
+    if (flies) {
+        kept->interrupted = true;
+        kept->hangs = false;
+    }
     pthread_mutex_unlock(&kept->lock);
-    (void)sem_post(&kept->go);
+    (void)sem_post(&kept->asked);
+    if (flies)
+        (void)sem_post(&kept->go);
 }
 
 static void release(struct telemetry_exporter *exporter)
@@ -88,6 +96,7 @@ static void pushing_open(struct pushing *p, int64_t interval_ms, bool delta)
     (void)sem_init(&p->kept.exported, 0, 0);
     (void)sem_init(&p->kept.entered, 0, 0);
     (void)sem_init(&p->kept.go, 0, 0);
+    (void)sem_init(&p->kept.asked, 0, 0);
     p->series = srun_bind(srun_counter(p->m.meter, "n", NULL), NULL);
     ck_assert_int_eq(
         telemetry_periodic_open(&p->periodic, p->m.meters,
@@ -148,6 +157,7 @@ START_TEST(a_flush_has_what_came_before_it)
         }
         ck_assert_uint_eq(p.kept.calls, 500);
         ck_assert(sigismember(&p.kept.mask, SIGTERM) == 1); /* signals are the program's */
+        ck_assert(sigismember(&p.kept.mask, SIGSEGV) == 0); /* but a crash is reported */
         pushing_close(&p);
     }
 END_TEST
@@ -297,6 +307,37 @@ START_TEST(what_could_not_be_collected_in_time_is_no_success)
     }
 END_TEST
 
+/* The first time until an interrupt has come. */
+static void hold_until_interrupted(void *user, srun_observer *observer)
+{
+    struct pushing *p = user;
+    static _Atomic bool again;
+    srun_observe(observer, 1, NULL);
+    (void)sem_post(&p->kept.entered);
+    if (!atomic_exchange(&again, true))
+        while (sem_wait(&p->kept.asked) < 0)
+            ;
+}
+
+START_TEST(an_export_that_begins_after_the_interrupt_is_interrupted_too)
+    {
+        struct pushing p;
+        pthread_t thread;
+        pushing_open(&p, 0, false);
+        p.kept.hangs = true;
+        (void)srun_observable_gauge(p.m.meter, "slow", NULL, hold_until_interrupted, &p);
+        ck_assert_int_eq(pthread_create(&thread, NULL, flush_for_long, &p), 0);
+        while (sem_wait(&p.kept.entered) < 0) /* it is collecting */
+            ;
+        int64_t until = clock_real_now() + NS_PER_S * harness_slowness();
+        ck_assert_int_eq(telemetry_periodic_shutdown(p.periodic, until), 0);
+        ck_assert(p.kept.interrupted);
+        ck_assert_uint_eq(p.kept.calls, 2);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        pushing_close(&p);
+    }
+END_TEST
+
 START_TEST(without_an_exporter_there_is_nothing)
     {
         struct telemetry_periodic *periodic = NULL;
@@ -313,11 +354,13 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS(
-        "metrics_periodic", exports_on_the_interval_and_once_more_at_the_end,
-        a_flush_has_what_came_before_it, differences_that_are_pushed_add_up,
-        a_failure_is_told_once_until_it_works_again, a_flush_and_the_end_keep_their_deadline,
-        the_end_collects_first_and_sends_beside_what_follows,
-        who_gave_up_waiting_does_not_spoil_the_next_export,
-        what_could_not_be_collected_in_time_is_no_success, without_an_exporter_there_is_nothing);
+    return HARNESS("metrics_periodic", exports_on_the_interval_and_once_more_at_the_end,
+                   a_flush_has_what_came_before_it, differences_that_are_pushed_add_up,
+                   a_failure_is_told_once_until_it_works_again,
+                   a_flush_and_the_end_keep_their_deadline,
+                   the_end_collects_first_and_sends_beside_what_follows,
+                   who_gave_up_waiting_does_not_spoil_the_next_export,
+                   what_could_not_be_collected_in_time_is_no_success,
+                   an_export_that_begins_after_the_interrupt_is_interrupted_too,
+                   without_an_exporter_there_is_nothing);
 }

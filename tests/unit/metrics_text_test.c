@@ -187,6 +187,26 @@ START_TEST(what_would_clash_in_a_family_is_left_out)
     }
 END_TEST
 
+START_TEST(what_is_left_out_leaves_out_no_other)
+    {
+        struct metering m;
+        metering_open(&m);
+        srun_meter *other = telemetry_meter(m.meters, "other", "");
+        srun_set(srun_gauge(m.meter, "a_total", NULL), 1, NULL);
+        srun_add(srun_counter(other, "a", NULL), 2, NULL);
+        srun_set(srun_gauge(other, "a_total", NULL), 3, NULL);
+        assert_text(&m, false,
+                    "# TYPE a_total gauge\na_total{otel_scope_name=\"test\"} 1\n"
+                    "a_total{otel_scope_name=\"other\"} 3\n");
+        struct telemetry_metric metrics[2] = {m.metrics[1], m.metrics[0]};
+        metrics[0].delta = true; /* of another type, and not shown */
+        auto_buf struct buf out = {0};
+        ck_assert_uint_eq(prometheus_write(&out, metrics, 2, NULL, false), 1);
+        ck_assert_str_eq(out.data, "# TYPE a_total gauge\na_total{otel_scope_name=\"test\"} 1\n");
+        metering_close(&m);
+    }
+END_TEST
+
 /* The first metric is told, the second is not. */
 static void assert_first_only(const struct telemetry_metric *first,
                               const struct telemetry_metric *second, bool openmetrics)
@@ -495,13 +515,14 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS(
-        "metrics_text", names_get_their_unit_and_total_once, a_counter_is_a_family_of_its_own,
-        a_histogram_shows_cumulative_buckets, an_exponential_histogram_shows_what_text_can_hold,
-        scopes_share_a_family, what_would_clash_in_a_family_is_left_out,
-        families_share_no_name_of_a_line, nothing_takes_the_name_of_the_target,
-        the_resource_is_the_target, of_a_large_resource_some_is_shown,
-        exemplars_stand_behind_the_bucket_they_belong_to, no_value_breaks_out_of_its_quotes,
-        names_of_labels_are_made_fit, names_that_become_the_same_are_one,
-        numbers_do_not_know_the_locale, a_client_gets_the_format_that_it_ranks_highest);
+    return HARNESS("metrics_text", names_get_their_unit_and_total_once,
+                   a_counter_is_a_family_of_its_own, a_histogram_shows_cumulative_buckets,
+                   an_exponential_histogram_shows_what_text_can_hold, scopes_share_a_family,
+                   what_would_clash_in_a_family_is_left_out, what_is_left_out_leaves_out_no_other,
+                   families_share_no_name_of_a_line, nothing_takes_the_name_of_the_target,
+                   the_resource_is_the_target, of_a_large_resource_some_is_shown,
+                   exemplars_stand_behind_the_bucket_they_belong_to,
+                   no_value_breaks_out_of_its_quotes, names_of_labels_are_made_fit,
+                   names_that_become_the_same_are_one, numbers_do_not_know_the_locale,
+                   a_client_gets_the_format_that_it_ranks_highest);
 }

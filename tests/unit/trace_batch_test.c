@@ -7,6 +7,7 @@
 #include "tracing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -368,6 +369,72 @@ START_TEST(keeps_the_deadline_of_the_end)
     }
 END_TEST
 
+static void *end_one_and_flush(void *arg)
+{
+    (void)arg;
+    end_spans(1);
+    (void)traces_flush(traces, soon(10000));
+    return NULL;
+}
+
+START_TEST(interrupts_again_what_had_not_begun)
+    {
+        struct traces_options options = slow();
+        options.timeout_ms = 0;
+        for (int simple = 0; simple < 2; simple++) {
+            pthread_t thread;
+            options.simple = simple == 1;
+            open_with(&options);
+            kept_spans_close(&kept);
+            kept.too_early = 1;
+            ck_assert_int_eq(pthread_create(&thread, NULL, end_one_and_flush, NULL), 0);
+            kept_spans_await_call(&kept, 1);
+            ck_assert_int_eq(traces_shutdown(traces, clock_real_now() + 20 * NS_PER_MS),
+                             -ETIMEDOUT);
+            (void)pthread_join(thread, NULL);
+            close_all();
+        }
+    }
+END_TEST
+
+/* A log that waits: a pipe that is full. */
+static srun_logger *make_waiting_log(int ends[2])
+{
+    static const char much[4096];
+    srun_logger *log;
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], much, sizeof much) > 0)
+        ;
+    ck_assert_int_eq(fcntl(ends[1], F_SETFL, 0), 0);
+    ck_assert_int_eq(log_new(&log, ends[1], SRUN_LOG_TEXT, SRUN_LEVEL_INFO, 0, NULL), 0);
+    return log;
+}
+
+static bool log_goes_on(void *arg)
+{
+    char text[4096];
+    while (read(*(int *)arg, text, sizeof text) > 0)
+        ;
+    return traces_flush(traces, clock_real_now() + NS_PER_MS) != -ETIMEDOUT;
+}
+
+START_TEST(a_flush_keeps_its_deadline_when_the_log_waits)
+    {
+        struct traces_options options = slow();
+        int ends[2];
+        options.log = make_waiting_log(ends);
+        open_with(&options);
+        kept.lose = 1;
+        end_spans(1);
+        ck_assert_int_eq(traces_flush(traces, clock_real_now() + 50 * NS_PER_MS), -ETIMEDOUT);
+        ck_assert(harness_wait(log_goes_on, &ends[0], 10000));
+        close_all();
+        (void)srun_logger_free(options.log);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    }
+END_TEST
+
 START_TEST(leaves_an_exporter_that_is_stuck)
     {
         struct traces_options options = slow();
@@ -517,6 +584,7 @@ int main(void)
         accounts_for_each_of_100000_spans_of_8_threads, lets_spans_end_beside_the_end_of_it_all,
         tells_what_a_flush_lost, keeps_the_deadline_of_a_flush, keeps_the_deadline_of_an_export,
         exports_what_is_left_at_the_end, may_end_without_a_deadline, keeps_the_deadline_of_the_end,
+        interrupts_again_what_had_not_begun, a_flush_keeps_its_deadline_when_the_log_waits,
         leaves_an_exporter_that_is_stuck, exports_each_span_as_it_ends_when_told_so,
         records_nothing_in_a_forked_child, works_anew_in_a_forked_child,
         never_gives_parent_and_child_the_same_id, gives_back_the_slots_of_threads_that_end);

@@ -165,6 +165,28 @@ START_TEST(drops_and_counts_what_exceeds_its_room)
     }
 END_TEST
 
+START_TEST(counts_a_name_and_a_status_for_which_there_is_no_room)
+    {
+        struct traces_options options = traces_defaults();
+        options.limits.events = UINT32_MAX;
+        open_with(&options);
+        srun_span span = srun_span_start(tracer, "s", NULL);
+        static char keys[4000][8];
+        for (int i = 0; i < 4000; i++) { /* more than there is room for */
+            (void)snprintf(keys[i], sizeof keys[i], "k%d", i);
+            srun_span_event(&span, keys[i], NULL);
+        }
+        srun_span_rename(&span, "another");
+        srun_span_set_status(&span, SRUN_SPAN_ERROR, "it went wrong");
+        srun_span_end(&span);
+        flush();
+        ck_assert_int_eq(find("s")->status, 2);
+        ck_assert_str_eq(find("s")->status_text, "");
+        ck_assert_uint_eq(find("s")->dropped_attributes, 2);
+        close_all();
+    }
+END_TEST
+
 START_TEST(does_nothing_after_its_end)
     {
         open_default();
@@ -478,6 +500,7 @@ int main(void)
                    overwrites_an_attribute_of_the_same_key,
                    keeps_128_attributes_events_and_links_and_counts_the_rest,
                    keeps_the_limits_it_is_given, drops_and_counts_what_exceeds_its_room,
+                   counts_a_name_and_a_status_for_which_there_is_no_room,
                    does_nothing_after_its_end, survives_its_provider, takes_nothing_for_everything,
                    hands_the_parent_on_without_a_tracer, belongs_to_its_parent,
                    keeps_ok_whatever_comes_later, may_end_on_another_thread,

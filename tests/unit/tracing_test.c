@@ -161,6 +161,18 @@ START_TEST(joins_the_trace_of_the_environment)
     }
 END_TEST
 
+START_TEST(leaves_out_all_of_a_start_that_is_not_sampled)
+    {
+        (void)setenv("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", 1);
+        open_stage(NULL);
+        run_once();
+        ck_assert_uint_eq(kept.count, 3);
+        ck_assert_mem_eq(find("stop db")->parent_span_id, find("stop")->span_id, 8);
+        ck_assert_mem_eq(find("stop web")->parent_span_id, find("stop")->span_id, 8);
+        close_stage();
+    }
+END_TEST
+
 START_TEST(obeys_the_variables_of_opentelemetry)
     {
         (void)setenv("OTEL_TRACES_SAMPLER", "always_off", 1);
@@ -409,9 +421,10 @@ int main(void)
     return HARNESS(
         "tracing", traces_a_start_and_a_stop_with_each_phase, says_in_a_trace_why_a_start_failed,
         gives_each_service_a_tracer_of_its_name, is_off_unless_an_exporter_is_configured,
-        joins_the_trace_of_the_environment, obeys_the_variables_of_opentelemetry, says_who_it_is,
-        refuses_an_endpoint_that_is_none, sends_nothing_when_the_sdk_is_disabled,
-        ends_in_time_when_nobody_takes_its_spans, sends_what_is_left_when_a_thread_is_stuck,
-        sends_what_is_left_when_a_callback_hangs, leaves_the_ids_of_the_current_span_in_log_records,
-        gives_an_upgrade_the_ids_of_its_span, starts_within_the_trace_of_the_upgrade_that_made_it);
+        joins_the_trace_of_the_environment, leaves_out_all_of_a_start_that_is_not_sampled,
+        obeys_the_variables_of_opentelemetry, says_who_it_is, refuses_an_endpoint_that_is_none,
+        sends_nothing_when_the_sdk_is_disabled, ends_in_time_when_nobody_takes_its_spans,
+        sends_what_is_left_when_a_thread_is_stuck, sends_what_is_left_when_a_callback_hangs,
+        leaves_the_ids_of_the_current_span_in_log_records, gives_an_upgrade_the_ids_of_its_span,
+        starts_within_the_trace_of_the_upgrade_that_made_it);
 }

@@ -16,6 +16,7 @@
  *   hang:cpu|mutex|read|sleep      for ever
  *   read-until-interrupted         a read that takes EINTR for an answer
  *   crash:segv|abort|overflow      what the name says
+ *   crash:callback                 in the callback of a metric, as soon as somebody asks it
  *   fork stranger sigpipe leak     see the functions
  */
 #include "steps.h"
@@ -241,6 +242,13 @@ static __attribute__((noinline)) int deeper(volatile char *above, int depth)
     return deeper(here, depth + 1) + here[sizeof here - 1];
 }
 
+static void crash_when_asked(void *user, srun_observer *observer)
+{
+    volatile int *volatile nowhere = user;
+    (void)observer;
+    *nowhere = 1;
+}
+
 static int step_crash(struct call *call)
 {
     volatile char first = 1;
@@ -251,7 +259,10 @@ static int step_crash(struct call *call)
         abort();
     if (strcmp(call->value, "overflow") == 0)
         return deeper(&first, 1) + MORE;
-    return -EINVAL;
+    if (strcmp(call->value, "callback") != 0)
+        return -EINVAL;
+    (void)srun_observable_gauge(srun_context_meter(call->ctx), "bad", NULL, crash_when_asked, NULL);
+    return MORE;
 }
 
 /* In the child: how many calls answered something else than they should. */
