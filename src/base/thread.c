@@ -37,7 +37,12 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
 
 /* A fault that is blocked ends the process all the same, but without the handler that reports it.
  */
-static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+static void let_faults_in(sigset_t *blocked)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        (void)sigdelset(blocked, faults[i]);
+}
 
 /* Whoever blocks SIGPROF everywhere, to fetch it with sigwait, would be killed by a thread that
  * lets it in; so it stays as it is. A handler is looked for here, not by the new thread: it may get
@@ -47,8 +52,7 @@ int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg)
     struct sigaction now;
     sigset_t blocked, before;
     (void)sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        (void)sigdelset(&blocked, faults[i]);
+    let_faults_in(&blocked);
     bool known = sigaction(SIGPROF, NULL, &now) == 0;
     if (known && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
         (void)sigdelset(&blocked, SIGPROF);
@@ -60,10 +64,8 @@ int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg)
 
 void thread_block_in_handler(sigset_t *out)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
     memset(out, 0xff, sizeof *out); /* sigfillset leaves out the signal of pthread_cancel */
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        (void)sigdelset(out, faults[i]);
+    let_faults_in(out);
 }
 
 void thread_name_self(const char *name)
