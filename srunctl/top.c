@@ -80,8 +80,13 @@ static void catch_stop(void);
 static void stop_on_signal(int signal_number)
 {
     int error = errno;
+    sigset_t stop, mask;
     restore();
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, signal_number);
     (void)raise(signal_number);
+    (void)pthread_sigmask(SIG_UNBLOCK, &stop, &mask); /* here, where handlers run with it blocked */
+    (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
     catch_stop();
     go_on_on_signal(SIGCONT);
     errno = error;
