@@ -56,7 +56,12 @@ def names_in_a_file_that_several_share_are_found(folder):
     program, other, common = (os.path.join(folder, name) for name in ("profiled", "other", "common"))
     for copy in (program, other):
         subprocess.run(["objcopy", "--decompress-debug-sections", PROGRAM, copy], check=True)
-    subprocess.run(["dwz", "-m", common, "-M", common, program, other], check=True)
+    done = subprocess.run(["dwz", "-m", common, "-M", common, program, other], stderr=subprocess.PIPE, text=True,
+                          check=False)
+    if "Unknown debugging section .debug_addr" in done.stderr:
+        print("    skipped: Debian 12's dwz does not know what clang writes")
+        return
+    equal(done.returncode, 0, done.stderr)
     with served(folder, "spin", program) as server:
         found = profile_with(server, "spin_long")
         places = {name: place for number in found.locations
