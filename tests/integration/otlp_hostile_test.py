@@ -12,7 +12,7 @@ import threading
 import time
 
 from otlp import Certificates, Peers, Sender
-from support import SANITIZE, Suite, check, equal
+from support import SANITIZE, Suite, check, equal, held_port
 
 SUITE = Suite("otlp_hostile")
 PEERS = Peers()
@@ -163,20 +163,19 @@ def bodies_without_end_are_refused(folder):
 
 @SUITE.test
 def nobody_there_is_tried_again_until_the_deadline(folder):
-    with listener() as (server, address):
-        server.close()
-        for _, sender in ways(address):
+    with held_port() as nobody:
+        for _, sender in ways("127.0.0.1:%d" % nobody.getsockname()[1]):
             result = expect_lost_in_time(sender, deadline_ms=3000)
             check(2 <= result["attempts"] <= 5, f"{result}")
 
 
 @SUITE.test
 def data_flows_again_when_the_receiver_is_back(folder):
-    with listener() as (server, address):
-        server.close()
-        with Sender("http", f"http://{address}") as sender:
+    with held_port() as nobody:
+        port = nobody.getsockname()[1]
+        with Sender("http", f"http://127.0.0.1:{port}") as sender:
             equal(sender.export(5, 300)["lost"], 5, "nobody there")
-            with socket.create_server(("127.0.0.1", int(address.split(":")[1]))) as again:
+            with socket.create_server(("127.0.0.1", port)) as again:
                 sender.begin(5)
                 connection, _ = again.accept()
                 with connection:

@@ -289,6 +289,14 @@ def run(argv, folder, env=None, limit=LIMIT):
 Response = collections.namedtuple("Response", "status headers body")
 
 
+def held_port():
+    """A socket whose port nobody else gets while the server that it is for is down."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 def connect(address, limit=LIMIT):
     """A connection to "IP:PORT"; close it, or use it in a `with contextlib.closing(...)`."""
     host, port = address.rsplit(":", 1)

@@ -15,20 +15,12 @@ import threading
 import time
 
 from admin_attackers import Attack
-from support import BUILD_DIR, Process, ask, connect, program
+from support import BUILD_DIR, Process, ask, connect, held_port, program
 
 ENOUGH = 20  # of what went wrong is kept; the rest is counted
 LOADGEN = os.path.join(BUILD_DIR, "tests", "load", "loadgen")
 PROFILES = ("profile?seconds=1", "goroutine", "threads?debug=2", "heap", "mutex", "profile?seconds=1&hz=250",
             "trace?seconds=1")
-
-
-def held_port():
-    """A socket whose port nobody else gets while the server that it is for is down."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    return held
 
 
 class Actor:
