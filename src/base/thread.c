@@ -35,8 +35,7 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
     return -rc;
 }
 
-/* A fault that is blocked ends the process all the same, but without the handler that reports it.
- */
+/* A fault that is blocked ends the process all the same, but without the handler's report. */
 static void let_faults_in(sigset_t *blocked)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
