@@ -14,18 +14,11 @@ import sys
 sys.dont_write_bytecode = True
 from endure import eventually  # noqa: E402
 from srunctl import SRUNCTL  # noqa: E402
-from support import (BUILD_DIR, LIMIT, SOURCE_DIR, Process, Suite, check, equal,  # noqa: E402
+from support import (BUILD_DIR, LIMIT, SOURCE_DIR, Process, Suite, cached, check, equal,  # noqa: E402
                      run)
 
 TEMPLATE = os.path.join(SOURCE_DIR, "srunctl", "template")
 suite = Suite("srunctl_new")
-
-
-def cached(name):
-    """A value of the configured build."""
-    with open(os.path.join(BUILD_DIR, "CMakeCache.txt"), encoding="utf-8") as file:
-        found = re.search(rf"^{name}:\w+=(.*)$", file.read(), flags=re.M)
-    return found[1] if found else ""
 
 
 def tree(folder):

@@ -62,6 +62,13 @@ def equal(actual, expected, what="value"):
     check(actual == expected, f"{what}: {actual!r}, expected {expected!r}")
 
 
+def cached(name):
+    """A value of the configured build."""
+    with open(os.path.join(BUILD_DIR, "CMakeCache.txt"), encoding="utf-8") as file:
+        found = re.search(rf"^{name}:\w+=(.*)$", file.read(), flags=re.M)
+    return found[1] if found else ""
+
+
 def program(name):
     """The path of an example that the build made."""
     return os.path.join(BUILD_DIR, "examples", name)
