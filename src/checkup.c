@@ -367,10 +367,10 @@ static bool pass_on(srun_runner *runner, unsigned id)
     struct checkup *checkup = of(runner);
     bool verbs = false;
     lock(checkup);
-    atomic_store_explicit(&checkup->entries[id].status, board_view(checkup->board, id)->status,
-                          memory_order_release);
+    const struct board_view *view = board_view(checkup->board, id);
+    atomic_store_explicit(&checkup->entries[id].status, view->status, memory_order_release);
     for (struct srun_health_watch *watch = checkup->watches; watch != NULL; watch = watch->next) {
-        if (watch->closed || !mailbox_mark(&watch->box, id)) /* nothing comes after the end */
+        if (watch->closed || !mailbox_mark(&watch->box, id, view->changes)) /* the end is the end */
             continue;
         if (watch->is_verb)
             checkup->entries[watch->owner->id].due = verbs = true;

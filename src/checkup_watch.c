@@ -148,17 +148,24 @@ int srun_health_watch_fd(const srun_health_watch *watch)
     return watch->event;
 }
 
-/* 0, or why there is nothing: -EAGAIN, -ECANCELED, SRUN_ECLOSED. */
-static int take_locked(srun_health_watch *watch, struct srun_health *out)
+static bool take_locked(struct srun_health_watch *watch, struct srun_health *out)
 {
     unsigned id;
-    bool cancelled = srun_cancelled(&watch->owner->life) != 0;
-    if (cancelled)
-        return -ECANCELED;
     if (!mailbox_take(&watch->box, &id))
-        return watch->closed ? SRUN_ECLOSED : -EAGAIN;
+        return false;
     checkup_describe_locked(watch->runner, id, out);
-    return 0;
+    mailbox_saw(&watch->box, id, board_view(watch->runner->checkup.board, id)->changes);
+    return true;
+}
+
+/* 0, or why there is nothing: -EAGAIN, -ECANCELED, SRUN_ECLOSED. */
+static int next_locked(struct srun_health_watch *watch, struct srun_health *out)
+{
+    if (srun_cancelled(&watch->owner->life) != 0)
+        return -ECANCELED;
+    if (take_locked(watch, out))
+        return 0;
+    return watch->closed ? SRUN_ECLOSED : -EAGAIN;
 }
 
 int srun_health_next(srun_health_watch *watch, struct srun_health *out, int64_t timeout_ms)
@@ -169,10 +176,10 @@ int srun_health_next(srun_health_watch *watch, struct srun_health *out, int64_t 
     int64_t until = timeout_ms < 0 ? INT64_MAX : clock_after_ms(clock_real_now(), timeout_ms);
     bool in_time = timeout_ms != 0;
     pthread_mutex_lock(&checkup->lock);
-    int rc = take_locked(watch, out);
+    int rc = next_locked(watch, out);
     while (rc == -EAGAIN && in_time) {
         in_time = thread_cond_wait_until(&watch->changed, &checkup->lock, until);
-        rc = take_locked(watch, out);
+        rc = next_locked(watch, out);
     }
     if (rc == -EAGAIN || (rc == 0 && watch->box.waiting == 0 && !watch->closed &&
                           !srun_cancelled(&watch->owner->life)))
@@ -194,13 +201,9 @@ uint64_t srun_health_watch_missed(const srun_health_watch *watch)
 
 bool watch_next_for_verb(struct service *service, struct srun_health *out)
 {
-    srun_runner *runner = service->home->runner;
-    struct checkup *checkup = &runner->checkup;
-    unsigned id;
+    struct checkup *checkup = &service->home->runner->checkup;
     pthread_mutex_lock(&checkup->lock);
-    bool any = mailbox_take(&checkup->entries[service->id].verb->box, &id);
-    if (any)
-        checkup_describe_locked(runner, id, out);
+    bool any = take_locked(checkup->entries[service->id].verb, out);
     pthread_mutex_unlock(&checkup->lock);
     return any;
 }

@@ -185,6 +185,7 @@ static srun_health_status overall_of(const struct board *board)
 static void touch(struct board *board, unsigned service)
 {
     board->entries[service].touched = board->round;
+    board->entries[service].view.changes++;
     mark_dirty(board, service);
 }
 

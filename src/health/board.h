@@ -64,7 +64,8 @@ struct board_view {
     int64_t at;      /* of the last result, BOARD_NEVER: there is none */
     int64_t next_at; /* of the next check, or BOARD_NEVER */
     int64_t took_ms;
-    unsigned via; /* the dependency that makes it worse, or BOARD_NOBODY */
+    unsigned via;     /* the dependency that makes it worse, or BOARD_NOBODY */
+    uint64_t changes; /* of what is shown: a BOARD_CHANGED for each, or for several at once */
     char note[SRUN_HEALTH_NOTE_MAX];
 };
 

@@ -2,7 +2,8 @@
  *
  * Which of the things that somebody watches have changed since he last looked: each once, in the
  * order in which they changed first. So it never fills up, and marking never waits. What they have
- * changed to is looked up when it is taken, and is never old. PURE, no locks: the owner has one.
+ * changed to is looked up when it is taken, and is never old; a change that was seen that way
+ * before it was marked is not told again. PURE, no locks: the owner has one.
  */
 #ifndef HEALTH_MAILBOX_H
 #define HEALTH_MAILBOX_H
@@ -15,6 +16,7 @@ struct mailbox {
     unsigned watched, first, waiting;
     uint64_t missed; /* changes overtaken by a newer one of the same source */
     unsigned *ring;  /* of as many as are watched */
+    uint64_t *seen;  /* of each source: its changes when it was taken last */
     unsigned char *flags;
 };
 
@@ -26,11 +28,13 @@ void mailbox_free(struct mailbox *box);
 void mailbox_watch(struct mailbox *box, unsigned source);
 bool mailbox_watches(const struct mailbox *box, unsigned source);
 
-/* It has changed; nothing when it is not watched. True when the box was empty. */
-bool mailbox_mark(struct mailbox *box, unsigned source);
-void mailbox_mark_all(struct mailbox *box);
+/* It has changed, so often by now; nothing when it is not watched, or was seen like that. True when
+ * the box was empty and is not any more. */
+bool mailbox_mark(struct mailbox *box, unsigned source, uint64_t changes);
+void mailbox_mark_all(struct mailbox *box); /* seen or not */
 
-/* The next one; false when there is none. */
+/* The next one; false when there is none. Who looks it up says how often it had changed. */
 bool mailbox_take(struct mailbox *box, unsigned *source);
+void mailbox_saw(struct mailbox *box, unsigned source, uint64_t changes);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every order of events for the mailboxes of health: up to three services whose status changes, and
- * two who watch some of them, take when they like, and hear in the end that nothing more will come.
+ * Every order of events for the mailboxes of health: up to three services whose status changes,
+ * which is told to all a little later, and two who watch some of them, take when they like, and
+ * hear in the end that nothing more will come.
  * By breadth, so the first order that breaks a promise is a shortest one, and it is printed. Beside
  * each mailbox stands a plain list of what has to be told.
  */
@@ -14,12 +15,12 @@
 #include <string.h>
 
 enum { SOURCES = 3, WATCHERS = 2, NOT_KNOWN = 2 };
-enum { WATCHED_MAX = 4 }; /* by both together: they have nothing to do with each other */
+enum { WATCHED_MAX = 3 }; /* by both together: they have nothing to do with each other */
 enum { STATES_MAX = 1 << 18, SLOTS = 1 << 20 };
 
 /* Bytes only, so that two can be compared. The first half is a mailbox, the other what must be. */
 struct watcher {
-    unsigned char first, waiting, ring[SOURCES], flags[SOURCES];
+    unsigned char first, waiting, ring[SOURCES], flags[SOURCES], seen[SOURCES];
     unsigned char told_count, told[SOURCES]; /* changed, and not taken; in this order */
     unsigned char known[SOURCES];            /* the status that it took last */
     unsigned char heard_close;
@@ -27,11 +28,12 @@ struct watcher {
 
 struct world {
     unsigned char status[SOURCES]; /* 0 or 1 */
+    unsigned char untold[SOURCES]; /* it has changed, and nobody was told */
     unsigned char closed;
     struct watcher watchers[WATCHERS];
 };
 
-enum step_kind { STEP_CHANGE, STEP_TAKE, STEP_ALL, STEP_CLOSE };
+enum step_kind { STEP_CHANGE, STEP_TELL, STEP_TAKE, STEP_ALL, STEP_CLOSE };
 
 struct step {
     unsigned char kind, who; /* a source, a watcher, or nobody */
@@ -78,6 +80,7 @@ static void load(struct mailbox *box, const struct watcher *w)
     for (unsigned i = 0; i < sources; i++) {
         box->ring[i] = w->ring[i];
         box->flags[i] = w->flags[i];
+        box->seen[i] = w->seen[i];
     }
 }
 
@@ -88,6 +91,7 @@ static void save(const struct mailbox *box, struct watcher *w)
     for (unsigned i = 0; i < sources; i++) {
         w->ring[i] = (unsigned char)box->ring[i];
         w->flags[i] = box->flags[i];
+        w->seen[i] = (unsigned char)box->seen[i];
     }
 }
 
@@ -98,14 +102,17 @@ static bool is_told(const struct watcher *w, unsigned source)
     return memchr(w->told, (int)source, w->told_count) != NULL;
 }
 
-static void mark(struct mailbox *box, struct watcher *w, unsigned who, unsigned source)
+/* A status stands for how often it has changed: no two changes are untold. */
+static void mark(const struct world *world, struct mailbox *box, struct watcher *w, unsigned who,
+                 unsigned source)
 {
-    bool again = watches(who, source) && is_told(w, source);
+    bool news = watches(who, source) && w->known[source] != world->status[source];
+    bool again = news && is_told(w, source);
     bool was_empty = w->told_count == 0;
-    if (watches(who, source) && !again)
+    if (news && !again)
         w->told[w->told_count++] = (unsigned char)source;
     box->missed = 0;
-    bool wakes = mailbox_mark(box, source);
+    bool wakes = mailbox_mark(box, source, world->status[source]);
     must(wakes == (was_empty && w->told_count == 1), "who waits is woken when there is a first");
     must(box->missed == again, "what is overtaken is counted, and nothing else");
 }
@@ -131,6 +138,7 @@ static void take(const struct world *world, struct mailbox *box, struct watcher 
     }
     must(source == w->told[0], "in the order of the first change");
     must(!w->heard_close, "nothing comes after the end");
+    mailbox_saw(box, source, world->status[source]);
     w->known[source] = world->status[source];
     w->told_count--;
     memmove(w->told, w->told + 1, w->told_count);
@@ -143,7 +151,8 @@ static void look(const struct world *world, const struct mailbox *box, const str
     must(box->waiting == w->told_count, "it holds as many as have to be told");
     for (unsigned i = 0; i < sources; i++) {
         must(mailbox_watches(box, i) == watches(who, i), "it knows what it watches");
-        must(is_told(w, i) || !watches(who, i) || w->known[i] == world->status[i],
+        must(is_told(w, i) || !watches(who, i) || world->untold[i] != 0 ||
+                 w->known[i] == world->status[i],
              "who has taken all knows the last status of each");
     }
 }
@@ -152,14 +161,16 @@ static void happen(struct world *world, const struct step *step)
 {
     if (step->kind == STEP_CHANGE)
         world->status[step->who] ^= 1;
+    if (step->kind == STEP_CHANGE || step->kind == STEP_TELL)
+        world->untold[step->who] = step->kind == STEP_CHANGE;
     world->closed |= step->kind == STEP_CLOSE;
     for (unsigned who = 0; who < WATCHERS; who++) {
         struct watcher *w = &world->watchers[who];
         struct mailbox box;
         open_box(&box, who);
         load(&box, w);
-        if (step->kind == STEP_CHANGE)
-            mark(&box, w, who, step->who);
+        if (step->kind == STEP_TELL)
+            mark(world, &box, w, who, step->who);
         else if (step->kind == STEP_TAKE && step->who == who)
             take(world, &box, w);
         else if (step->kind == STEP_ALL && step->who == who)
@@ -179,6 +190,7 @@ static struct world begin(void)
         struct mailbox box;
         memset(w->known, NOT_KNOWN, sizeof w->known);
         open_box(&box, who);
+        memset(box.seen, 0xff, sources * sizeof *box.seen);
         mark_all(&box, w, who);
         look(&world, &box, w, who);
         save(&box, w);
@@ -205,7 +217,7 @@ static void visit(const struct world *world, unsigned before, const struct step 
 
 static void explain(unsigned node, const struct step *last)
 {
-    static const char *const names[] = {"changes", "takes", "is told of all", "the end"};
+    static const char *const names[] = {"changes", "is told", "takes", "is told of all", "the end"};
     unsigned way[64], n = 0;
     for (; node != 0 && n < 64; node = nodes[node].before)
         way[n++] = node;
@@ -239,7 +251,7 @@ static bool explore(void)
     for (unsigned from = 0; from < node_count && violation == NULL; from++) {
         bool closed = nodes[from].world.closed != 0;
         for (unsigned i = 0; i < sources && !closed; i++)
-            try(from, STEP_CHANGE, i);
+            try(from, nodes[from].world.untold[i] != 0 ? STEP_TELL : STEP_CHANGE, i);
         for (unsigned who = 0; who < WATCHERS; who++) {
             try(from, STEP_TAKE, who);
             if (!closed)
