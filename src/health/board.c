@@ -432,6 +432,8 @@ static bool do_due(struct board *board, struct entry *entry, int64_t now, struct
         entry->hung = entry->aside = false;
         entry->asked_at = now;
         entry->slow_at = later_by(now, slow_span(entry));
+        if (now - entry->next_at >= entry->is.interval_ns)
+            entry->expires_at = later_by(entry->expires_at, now - entry->next_at);
         entry->next_at = next_check(board, entry, now);
         entry->view.next_at = entry->next_at;
         return tell(board, entry, BOARD_CHECK, out);

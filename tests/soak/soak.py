@@ -93,7 +93,7 @@ class Soak:
         self.server = AdminServer(
             [program("http"), "--http.address=127.0.0.1:0", "--http.upstream=http://" + upstream.address,
              f"--store.items={actors.Writer.ITEMS}"], self.folder,
-            {"SRUN_HEALTH": "true", "SRUN_HEALTH_INTERVAL": "200ms", "SRUN_CAPTURE": "true",
+            {"SRUN_HEALTH": "true", "SRUN_HEALTH_INTERVAL": "1s", "SRUN_CAPTURE": "true",
              "SRUN_OTEL_TRACE_EXPORTER": "http", "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT": endpoint,
              "SRUN_OTEL_METRIC_EXPORTER": "http", "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT": endpoint,
              "SRUN_OTEL_LOG_EXPORTER": "http", "SRUN_OTEL_LOG_EXPORTER_ENDPOINT": endpoint,

@@ -495,6 +495,30 @@ START_TEST(believes_a_check_for_three_intervals)
     }
 END_TEST
 
+START_TEST(does_not_call_stale_what_nobody_was_awake_to_ask_for)
+    {
+        static struct play play;
+        play_cast(&play, 1);
+        play_open(&play);
+        play_up(&play, A);
+        play_until(&play, 1000);
+        unsigned before = play.players[A].checks, changes = play.players[A].changes;
+        play.now = 500000; /* the container was frozen */
+        play_turn(&play);
+        ck_assert_uint_eq(play.players[A].checks, before + 1);
+        assert_shown(&play, A, SRUN_HEALTH_HEALTHY);
+        play_answer(&play, A);
+        play_until(&play, 600000);
+        ck_assert_uint_eq(play.players[A].changes, changes);
+        play.players[A].takes = -1; /* and now it is its own fault */
+        play.now = 1000000;
+        play_turn(&play);
+        play_until(&play, 1005000);
+        assert_own(&play, A, SRUN_HEALTH_UNHEALTHY, SRUN_HEALTH_HUNG);
+        play_close(&play);
+    }
+END_TEST
+
 START_TEST(does_not_call_a_check_late_that_nobody_has_begun)
     {
         struct board_action action = {0};
@@ -542,6 +566,7 @@ int main(void)
         believes_the_answer_that_comes_after_its_time, lets_a_push_speak_while_a_check_hangs,
         tells_of_a_slow_check_each_100_ms_until_it_is_set_aside,
         does_not_call_a_check_slow_that_answers_within_100_ms,
+        does_not_call_stale_what_nobody_was_awake_to_ask_for,
         does_not_call_a_check_late_that_nobody_has_begun,
         lets_no_hung_check_change_when_others_are_asked, takes_the_first_result_of_a_life_as_it_is,
         keeps_what_it_shows_when_results_alternate,

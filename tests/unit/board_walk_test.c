@@ -32,6 +32,7 @@ struct believer {
     bool wanted;                           /* asked for, and not begun */
     int64_t asked_at, slow_from, expires;
     int64_t earliest, latest; /* when the next check may come, and when it must */
+    int64_t promised;         /* when the board said that it comes */
     srun_health_status own;
     unsigned better, worse;
 
@@ -150,6 +151,8 @@ static void on_check(struct walk *walk, unsigned service)
     it->asked = it->of_this_life = true;
     it->hung = it->aside = false;
     it->asked_at = it->slow_from = walk->now;
+    if (it->expires != BOARD_NEVER && walk->now - it->promised >= it->is.interval_ns)
+        it->expires += walk->now - it->promised;
     it->earliest = walk->now + it->is.interval_ns - it->is.interval_ns / 10;
     it->latest = walk->now + it->is.interval_ns + it->is.interval_ns / 10;
 }
@@ -253,6 +256,8 @@ static unsigned settle(struct walk *walk)
 {
     struct board_action action;
     unsigned count = 0;
+    for (unsigned i = 0; i < walk->count; i++)
+        walk->all[i].promised = board_view(walk->board, i)->next_at;
     while (board_next(walk->board, walk->now, &action)) {
         MUST(++count < 10 * MANY, "it finds no end");
         act(walk, &action);
