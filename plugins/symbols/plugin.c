@@ -60,6 +60,7 @@ static bool ask_libdw(struct module *module, void (*body)(struct module *module,
         body(module, arg);
     else
         module->broken = true;
+    way_out = NULL;
     return !module->broken;
 }
 
