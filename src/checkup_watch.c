@@ -6,7 +6,6 @@
  */
 #include "checkup_watch.h"
 
-#include "base/duration.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/thread.h"

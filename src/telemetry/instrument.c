@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/ensure.h"
 #include "base/sized.h"
 #include "base/text.h"
 #include "base/thread.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/otelenv.h"
 
-#include "base/ensure.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "telemetry/propagation.h"

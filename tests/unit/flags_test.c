@@ -5,7 +5,6 @@
  */
 #include "base/ensure.h"
 #include "base/parse.h"
-#include "base/text.h"
 #include "comma.h"
 #include "flags.h"
 #include "flags_vectors.h"

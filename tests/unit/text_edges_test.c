@@ -9,7 +9,6 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "harness.h"
-#include "log/level.h"
 #include "log/record.h"
 #include "log/rune.h"
 
