@@ -3,7 +3,6 @@
 static int hello_run(void *self, srun_context *ctx, srun_err *err)
 {
     (void)self, (void)err;
-    srun_ready(ctx);                       /* RUNNING: the next service may start */
     while (srun_sleep_ms(ctx, 1000) == 0)  /* wakes at once when its turn to stop comes */
         SRUN_INFO(srun_context_log(ctx), "tick");
     return 0;
@@ -12,8 +11,7 @@ static int hello_run(void *self, srun_context *ctx, srun_err *err)
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
     (void)user;
-    static const struct srun_service_ops hello = {.size = sizeof hello, .run = hello_run};
-    return srun_runner_add(runner, "hello", &hello, NULL, NULL, err);
+    return srun_serve(runner, "hello", hello_run, NULL, err);  /* RUNNING once it is entered */
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "base/ensure.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "capture.h"
 #include "checkup_watch.h"
 #include "outcome.h"
@@ -172,7 +173,7 @@ static srun_health_status status_of(int code)
 static const char *note_of(const struct service_side *side, char out[SRUN_HEALTH_NOTE_MAX])
 {
     if (side->err.text[0] != '\0')
-        (void)snprintf(out, SRUN_HEALTH_NOTE_MAX, "%.*s", SRUN_HEALTH_NOTE_MAX - 1, side->err.text);
+        text_copy(out, SRUN_HEALTH_NOTE_MAX, side->err.text);
     else if (side->code < 0)
         (void)snprintf(out, SRUN_HEALTH_NOTE_MAX, "%s", srun_strerror(side->code));
     else if (side->code > SRUN_HEALTH_HEALTHY || side->code == SRUN_HEALTH_STOPPED)

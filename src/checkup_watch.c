@@ -6,7 +6,6 @@
  */
 #include "checkup_watch.h"
 
-#include "base/duration.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/thread.h"
@@ -80,6 +79,17 @@ static void enlist(struct srun_health_watch *watch)
         fd_event_raise(watch->event); /* the first one who looks finds the snapshot */
 }
 
+/* One that is not, or no longer, in the list. */
+static struct srun_health_watch *discard(struct srun_health_watch *watch)
+{
+    if (watch->event >= 0)
+        (void)close(watch->event);
+    mailbox_free(&watch->box);
+    (void)pthread_cond_destroy(&watch->changed);
+    free(watch);
+    return NULL;
+}
+
 int watch_new(struct srun_health_watch **out, srun_runner *runner, struct service *owner,
               const char *const *names, bool is_verb, srun_err *err)
 {
@@ -97,22 +107,12 @@ int watch_new(struct srun_health_watch **out, srun_runner *runner, struct servic
     else
         rc = choose(watch, names, err);
     if (rc < 0) {
-        (void)watch_discard(watch);
+        (void)discard(watch);
         return rc;
     }
     enlist(watch);
     *out = watch;
     return 0;
-}
-
-struct srun_health_watch *watch_discard(struct srun_health_watch *watch)
-{
-    if (watch->event >= 0)
-        (void)close(watch->event);
-    mailbox_free(&watch->box);
-    (void)pthread_cond_destroy(&watch->changed);
-    free(watch);
-    return NULL;
 }
 
 int srun_health_subscribe(srun_context *ctx, const char *const *names, srun_health_watch **out,
@@ -138,7 +138,7 @@ srun_health_watch *srun_health_watch_free(srun_health_watch *watch)
         place = &(*place)->next;
     *place = watch->next;
     pthread_mutex_unlock(&checkup->lock);
-    return watch_discard(watch);
+    return discard(watch);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */

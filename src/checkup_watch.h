@@ -11,9 +11,6 @@
 int watch_new(struct srun_health_watch **out, srun_runner *runner, struct service *owner,
               const char *const *names, bool is_verb, srun_err *err);
 
-/* Frees one that is not, or no longer, in the list. Returns NULL. */
-struct srun_health_watch *watch_discard(struct srun_health_watch *watch);
-
 /* The next news for the on_health of the service. */
 bool watch_next_for_verb(struct service *service, struct srun_health *out);
 

@@ -6,26 +6,13 @@
 #include <srun/error.h>
 
 #include "base/libc.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Moves back to the start of a UTF-8 sequence that the end of the buffer may have cut. */
-static void drop_cut_rune(char *text, size_t size)
-{
-    size_t start = size;
-    while (start > 0 && size - start < 3 && (text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
-        unsigned char lead = (unsigned char)text[start - 1];
-        size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-        if (size - (start - 1) < wanted)
-            text[start - 1] = '\0';
-    }
-}
 
 /* One line stays one line, whatever the values in it were. */
 static void replace_controls(char *text)
@@ -76,7 +63,7 @@ int srun_fail(srun_err *err, int code, const char *format, ...)
     if (size < 0)
         text[0] = '\0';
     if (size >= (int)sizeof text)
-        drop_cut_rune(text, sizeof text - 1);
+        text[text_whole(text, sizeof text - 1)] = '\0';
     replace_controls(text);
 
     err->code = code;

@@ -5,14 +5,11 @@
  * first argument or at --. Control thread, once. Never calls exit().
  */
 #include "base/auto.h"
-#include "base/duration.h"
-#include "base/ensure.h"
 #include "base/parse.h"
 #include "flags.h"
 #include "flags_table.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <popt.h>
 #include <stdio.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include "runner.h"
 
 #include "base/duration.h"
+#include "base/text.h"
 #include "fork.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ int srun_health_push(srun_context *ctx, srun_health_status status, const char *n
     bool first = !entry->push.posted;
     entry->push.posted = true;
     entry->push.status = status;
-    (void)snprintf(entry->push.note, sizeof entry->push.note, "%s", note != NULL ? note : "");
+    text_copy(entry->push.note, sizeof entry->push.note, note != NULL ? note : "");
     pthread_mutex_unlock(&checkup->lock);
     if (first)
         inbox_post(&runner->inbox, &entry->push.item);

@@ -5,7 +5,6 @@
 #include "admin/process.h"
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/ensure.h"
 #include "base/thread.h"
 #include "runner.h"
 #include "telemetry/meter.h"

@@ -7,7 +7,6 @@
 #include "log/log.h"
 #include "report.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,6 @@
 #include "profiling.h"
 
 #include "base/clock.h"
-#include "base/duration.h"
 #include "base/gzip.h"
 #include "fork.h"
 #include "profile/cpu.h"
@@ -186,7 +185,7 @@ static int take_heap(const struct admin_profile_ask *ask, struct buf *out, srun_
 static int take_nothing(const struct admin_profile_ask *ask, const struct pprof_kind *kind,
                         const char *why, struct buf *out, srun_err *err)
 {
-    auto_profile struct profile profile = {.start_ns = clock_wall_ms() * NS_PER_MS};
+    auto_profile struct profile profile = {.start_ns = clock_wall_ns()};
     buf_printf(&profile.remarks, "%s\n", why);
     return write_profile(&profile, kind, ask->form, out, err);
 }

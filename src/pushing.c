@@ -2,7 +2,6 @@
 #include "pushing.h"
 
 #include "base/clock.h"
-#include "base/duration.h"
 #include "exporting.h"
 #include "runner.h"
 #include "telemetry/metricenv.h"

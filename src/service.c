@@ -7,7 +7,6 @@
 #include "crash.h"
 #include "fork.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tracing.h"
 
-#include "base/duration.h"
 #include "exporting.h"
 #include "fork.h"
 #include "log/log.h"

@@ -5,6 +5,7 @@
  * answers, and none that may be meant and has no time to say so.
  */
 #include "base/clock.h"
+#include "base/text.h"
 #include "srunctl.h"
 
 #include <glob.h>
@@ -87,15 +88,6 @@ static void look_around(struct places *places, const char *name)
     look_in(places, "/tmp/%s-%u/admin.sock", name, geteuid());
 }
 
-/* As the program makes it: other letters are no part of a file's name, nor of a pattern. */
-static void make_safe(char *name)
-{
-    for (char *c = name; *c != '\0'; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') &&
-            *c != '-' && *c != '_' && (*c != '.' || c == name))
-            *c = '_';
-}
-
 static bool is_repeated(const glob_t *places, size_t index)
 {
     for (size_t i = 0; i < index; i++)
@@ -137,10 +129,8 @@ int find_program(struct options *options, struct reply *reply)
     struct found found = {0};
     if (options->socket != NULL || options->address != NULL)
         return YES;
-    if (options->name != NULL) {
-        (void)snprintf(name, sizeof name, "%s", options->name);
-        make_safe(name);
-    }
+    if (options->name != NULL) /* as the program makes it: and no pattern is left in it */
+        (void)text_file_name(name, sizeof name, options->name);
     look_around(&places, name);
     look_at(&found, &places.found, options->name != NULL);
     globfree(&places.found);

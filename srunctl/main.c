@@ -113,6 +113,20 @@ static int help_on(poptContext context, const struct command *command)
 
 /* --- options --------------------------------------------------------------------------------- */
 
+/* bad: as it was typed, with its dashes and its value. */
+static int wrong_option(const char *bad, int code)
+{
+    char name[32];
+    const char *start = bad + strspn(bad, "-");
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "="), start);
+    struct text_nearest nearest = {.word = name};
+    for (const struct poptOption *option = known; option->longName != NULL; option++)
+        text_nearest_offer(&nearest, option->longName);
+    if (code == POPT_ERROR_BADOPT && nearest.best != NULL)
+        return fail(USAGE, "\"%s\": no such option; did you mean --%s?", bad, nearest.best);
+    return fail(USAGE, "\"%s\": %s; srunctl help lists what there is", bad, poptStrerror(code));
+}
+
 static int read_options(poptContext context)
 {
     int letter;
@@ -126,8 +140,8 @@ static int read_options(poptContext context)
     options.wait = given['w'];
     if (letter == -1)
         return YES;
-    return fail(USAGE, "\"%s\": %s; srunctl help lists what there is", poptBadOption(context, 0),
-                poptStrerror(letter));
+    const char *bad = poptBadOption(context, 0);
+    return wrong_option(bad != NULL ? bad : "", letter);
 }
 
 /* A duration, or a number of seconds; -1: neither. */

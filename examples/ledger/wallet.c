@@ -4,7 +4,6 @@
 #include "parts/web/request.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NAME_SIZE_MAX 64

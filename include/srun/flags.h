@@ -2,8 +2,10 @@
  *
  * Command line flags. --config, --feature.enable, --version, --test and --help are there already;
  * a program adds its own in setup. A flag writes its variable when the runner parses; before that
- * the variable holds the default. Variables must outlive the runner; names and texts are copied.
- * All calls: 0, -EEXIST (name taken), -EINVAL (bad name), -ENOMEM, SRUN_ESTATE (parsed already).
+ * the variable holds the default. Variables must outlive the runner; names and texts are copied, help
+ * may be NULL. All calls: 0, -EEXIST (name taken), -EINVAL (the name: 1 to 64 printable ASCII
+ * characters without = and blanks, the first no -; nowhere to write), -ENOMEM, SRUN_ESTATE (parsed
+ * already).
  * Threads: before run.
  */
 #ifndef SRUN_FLAGS_H
@@ -15,7 +17,8 @@
 extern "C" {
 #endif
 
-/* *out is set to fallback at once. A string given by the user is owned by the runner. */
+/* *out is set to fallback at once, to the very pointer when it is a string; NULL may be one. A string
+ * given by the user is owned by the runner. */
 SRUN_API int srun_flag_string(srun_runner *runner, const char **out, const char *name,
                               const char *fallback, const char *help, srun_err *err);
 SRUN_API int srun_flag_bool(srun_runner *runner, int *out, const char *name, int fallback,
@@ -34,7 +37,7 @@ SRUN_API int srun_flag_strings(srun_runner *runner, const char *const **out, con
                                const char *help, srun_err *err);
 
 /* A flag with a parser of its own: set is called once per use, in order; it answers 0 or a
- * negative code with what is accepted in err. */
+ * negative code with what is accepted in err. value_name is for --help; NULL: VALUE. */
 SRUN_API int srun_flag_custom(srun_runner *runner, const char *name, const char *value_name,
                               int (*set)(void *user, const char *value, srun_err *err), void *user,
                               const char *help, srun_err *err);

@@ -156,7 +156,8 @@ SRUN_API int srun_logger_level(const srun_logger *log);
 /* Records dropped so far because the sink did not take them. */
 SRUN_API uint64_t srun_logger_lost(const srun_logger *log);
 
-/* "debug", "info", "warn", "error" in any case -> level; 0 or -EINVAL. And back ("INFO+2"). */
+/* "debug", "info", "warn", "error", in upper or lower case, and what lies between, as records show
+ * it: "INFO+2". 0, or -EINVAL, and *out is as it was. */
 SRUN_API int srun_level_parse(const char *text, int *out);
 
 #ifdef __cplusplus

@@ -37,14 +37,15 @@ SRUN_API int srun_main(int argc, char **argv, const struct srun_config *config, 
 SRUN_API int srun_runner_new(srun_runner **out, const struct srun_config *config, srun_err *err);
 
 /* Destroys the services and the runner; takes NULL, returns NULL. Call it once, when the runner was
- * never started or has finished; a runner with a stuck thread, or with a listener that does not
- * return within 2 s, is left as it is, on purpose.
+ * never started or has finished, else it aborts; a runner with a stuck thread, or with a callback
+ * (of a listener, of a metric) that does not return within 2 s, is left as it is, on purpose.
  * Threads: the one that ran it. */
 SRUN_API srun_runner *srun_runner_free(srun_runner *runner);
 
 /* Adds a service; it starts after all that were added before. Name, options and ops are copied,
- * self is borrowed. -EINVAL: empty name, over 255 bytes, not printable; no verb at all; an
- * unknown name in depends; a negative time. -EEXIST: the name is taken. -E2BIG: as for config.
+ * self is borrowed. options may be NULL. -EINVAL: empty name, over 255 bytes, not printable; nothing
+ * to start (srun/service.h); an unknown name in depends; a group that others have ended; a negative
+ * time, or another value out of range. -EEXIST: the name is taken. -E2BIG: as for config.
  * SRUN_ESTATE: already started. -ENOMEM. Threads: before run. */
 SRUN_API int srun_runner_add(srun_runner *runner, const char *name,
                              const struct srun_service_ops *ops, void *self,
@@ -68,7 +69,8 @@ SRUN_API int srun_runner_run(srun_runner *runner);
 
 /* Or drive it from a loop of your own: start once, then call dispatch whenever the descriptor is
  * readable (epoll, libuv's uv_poll, GLib, ...: it is one epoll descriptor and can be nested).
- * start: 0, SRUN_ESTATE, SRUN_EUSAGE, or from the system. dispatch never blocks: 1 while it lives,
+ * start parses first if nobody has: 0; SRUN_DONE after --help or --version, and nothing was started;
+ * SRUN_ESTATE, SRUN_EUSAGE, or from the system. dispatch never blocks: 1 while it lives,
  * 0 when all has ended, negative on misuse. The descriptor is there from srun_runner_new on and
  * belongs to the runner. Threads: all from the same one. */
 SRUN_API int srun_runner_start(srun_runner *runner, srun_err *err);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A service is a table of verbs and a `self`. Every verb may be left out, but not all of them.
+ * A service is a table of verbs and a `self`. Every verb may be left out, but one of init, run,
+ * ready, stop and health is there.
  *
  *   STOPPED -> INITIATING -> INITIATED -> STARTING -> RUNNING -> SHUTTING_DOWN -> STOPPED
  *
  * and, when the program stops early, from any of the middle states straight to SHUTTING_DOWN.
  * The verbs of one service never run on the control thread: init and run have a thread of the
- * service's own, ready and stop run on a small pool, so stop and run may overlap.
+ * service's own, ready, stop and on_drain run on a small pool, so stop and run may overlap; health
+ * and on_health run on another.
  */
 #ifndef SRUN_SERVICE_H
 #define SRUN_SERVICE_H

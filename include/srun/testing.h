@@ -22,7 +22,7 @@ SRUN_API int srun_test_new(srun_test **out, const struct srun_config *config, sr
 /* Add services to this one; it belongs to the test. */
 SRUN_API srun_runner *srun_test_runner(srun_test *test);
 
-/* Starts it on a thread of its own and returns at once. */
+/* Starts it on a thread of its own and returns at once. Errors as srun_runner_start. */
 SRUN_API int srun_test_start(srun_test *test, srun_err *err);
 
 /* Waits until the service is in the state; 0, or -ETIMEDOUT after limit_ms of real time (err then
@@ -38,10 +38,12 @@ SRUN_API void srun_test_advance_ms(srun_test *test, int64_t ms);
 SRUN_API int64_t srun_test_now_ms(const srun_test *test);
 
 /* As if the process had received it: SIGTERM, SIGINT, SIGQUIT, SIGHUP. A forced stop does not end
- * the process here: srun_test_finish answers 128+n. */
+ * the process here: srun_test_finish answers 128+n. 0; -EINVAL: another signal; SRUN_ESTATE: not
+ * started. */
 SRUN_API int srun_test_signal(srun_test *test, int signo);
 
-/* Waits for the end and returns the exit code, or -ETIMEDOUT after limit_ms of real time. */
+/* Waits for the end and returns the exit code, or -ETIMEDOUT after limit_ms of real time;
+ * SRUN_ESTATE: not started. */
 SRUN_API int srun_test_finish(srun_test *test, int64_t limit_ms);
 
 /* Stops what still runs (moving the clock past every limit), then frees. NULL is fine. */

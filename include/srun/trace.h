@@ -84,7 +84,7 @@ SRUN_API srun_span srun_span_start(srun_tracer *tracer, const char *name,
  * what follows; what exceeds them is dropped and counted in what is exported. */
 SRUN_API void srun_span_set(const srun_span *span, const struct srun_kv *attributes);
 
-/* Something happened, now, or at a Unix time. attributes may be NULL. */
+/* Something happened, now, or at a Unix time (0: now). attributes may be NULL. */
 SRUN_API void srun_span_event(const srun_span *span, const char *name,
                               const struct srun_kv *attributes);
 SRUN_API void srun_span_event_at(const srun_span *span, const char *name,
@@ -98,12 +98,14 @@ SRUN_API void srun_span_link(const srun_span *span, const struct srun_span_conte
 SRUN_API void srun_span_set_status(const srun_span *span, srun_span_status status,
                                    const char *text);
 
-/* The event "exception" with the text of the code and text as its message, and SRUN_SPAN_ERROR. */
+/* The event "exception" with the text of the code and text as its message (NULL: the same), and
+ * SRUN_SPAN_ERROR. */
 SRUN_API void srun_span_error(const srun_span *span, int code, const char *text);
 
 SRUN_API void srun_span_rename(const srun_span *span, const char *name);
 
-/* Ends it: once; what comes later does nothing. Never waits for an exporter. */
+/* Ends it, now, or at a Unix time (0: now): once; what comes later does nothing. Never waits for an
+ * exporter. */
 SRUN_API void srun_span_end(const srun_span *span);
 SRUN_API void srun_span_end_at(const srun_span *span, int64_t unix_ns);
 

@@ -49,11 +49,11 @@ SRUN_API int srun_listen(srun_context *ctx, const char *name, const char *addres
 /* Is it an address? 0 or -EINVAL with what is accepted: for flags. Threads: any. */
 SRUN_API int srun_listen_check(const char *address, srun_err *err);
 
-/* With options, which may be NULL; and count > 1 sockets on one address (SO_REUSEPORT), one for
+/* With options, which may be NULL; and up to 1024 sockets on one IP address (SO_REUSEPORT), one for
  * each worker: fds has room for count. A smaller count than the old generation's resets what waits
  * in the sockets that nobody takes. Of a socket that was handed over, backlog and mode change when
  * this generation takes over, and back when it is rolled back; v6only never, which is logged.
- * -E2BIG as for srun_config. */
+ * -EINVAL: count or an option, too; -E2BIG as for srun_config. */
 SRUN_API int srun_listen_with(srun_context *ctx, const char *name, const char *address,
                               const struct srun_listen_options *options, int *fds, unsigned count,
                               srun_err *err);

@@ -199,7 +199,7 @@ static int listen_tcp(struct admin *admin, srun_err *err)
     }
     if (wanted != NULL)
         return srun_fail(err, rc, "admin.address: %s", why.text);
-    SRUN_WARN(admin->server.log, "no admin port over TCP: set admin.address",
+    SRUN_WARN(admin->server.log, "no admin port over TCP: set SRUN_ADMIN_ADDRESS",
               SRUN_STR("error", why.text));
     return 0;
 }
@@ -221,7 +221,7 @@ static int listen_local(struct admin *admin, srun_err *err)
         return 0;
     if (config->admin.socket != NULL)
         return srun_fail(err, rc, "admin.socket: %s", why.text);
-    SRUN_WARN(admin->server.log, "no admin port on a unix socket: set admin.socket",
+    SRUN_WARN(admin->server.log, "no admin port on a unix socket: set SRUN_ADMIN_SOCKET",
               SRUN_STR("error", why.text));
     return 0;
 }

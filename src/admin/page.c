@@ -3,7 +3,6 @@
 
 #include "admin/routes.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +47,7 @@ void page_duration(struct buf *out, int64_t ms)
         buf_printf(out, "%" PRId64 " d %" PRId64 " h", s / S_PER_DAY, s % S_PER_DAY / S_PER_HOUR);
 }
 
-void page_pill(struct buf *out, const char *state, const char *text)
+static void write_pill(struct buf *out, const char *state, const char *text)
 {
     buf_printf(out, "<span class=\"p %s\">%s</span>\n", state, text);
 }
@@ -71,16 +70,16 @@ static void write_head(struct buf *out, const struct survey *survey)
     buf_text(out, " <small>");
     page_html(out, run->version);
     buf_text(out, "</small></h1>");
-    page_pill(out, run->state, run->state);
+    write_pill(out, run->state, run->state);
     bool ready = survey_is_ready(survey);
-    page_pill(out, ready ? "ready" : "degraded", ready ? "ready" : "not ready");
+    write_pill(out, ready ? "ready" : "degraded", ready ? "ready" : "not ready");
     const char *overall = srun_health_status_name(survey->overall);
     bool told = survey->health_enabled && survey->overall >= SRUN_HEALTH_UNHEALTHY;
     (void)snprintf(health, sizeof health, "%s%s", told ? "" : "health ",
                    survey->health_enabled ? overall : "off");
-    page_pill(out, survey->health_enabled ? overall : "unknown", health);
+    write_pill(out, survey->health_enabled ? overall : "unknown", health);
     if (survey_not_live(survey, why) != NULL)
-        page_pill(out, "bad", "not live");
+        write_pill(out, "bad", "not live");
 }
 
 static void write_why(struct buf *out, const char *kind, const char *what, const char *why)

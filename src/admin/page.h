@@ -25,7 +25,6 @@ void page_render(struct buf *out, const struct survey *survey, enum admin_right 
 /* Its pieces. */
 void page_html(struct buf *out, const char *text); /* escaped: & < > " ' */
 void page_duration(struct buf *out, int64_t ms); /* "340 ms", "3.2 s", "5 m 3 s"; nothing for -1 */
-void page_pill(struct buf *out, const char *state, const char *text);
 void page_services(struct buf *out, const struct survey *survey);
 
 #endif

@@ -2,6 +2,7 @@
 #include "admin/place.h"
 
 #include "base/auto.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,20 +22,6 @@ static int fit(char out[PLACE_MAX], srun_err *err, const char *directory, const 
                      "unix socket: %.60s...: the path is longer than the %d bytes that a unix "
                      "socket can have; set admin.socket to a shorter one",
                      directory, PLACE_MAX - 1);
-}
-
-static void make_safe(char out[NAME_MAX_HERE], const char *name)
-{
-    size_t used = 0;
-    for (; used < NAME_MAX_HERE - 1 && name[used] != '\0'; used++) {
-        char c = name[used];
-        bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_' || (c == '.' && used > 0);
-        out[used] = safe ? c : '_';
-    }
-    out[used] = '\0';
-    if (used == 0)
-        (void)snprintf(out, NAME_MAX_HERE, "srun");
 }
 
 /* ours: and nobody else can put anything there. */
@@ -91,7 +78,7 @@ int place_find(const char *configured, const char *name, bool make, char out[PLA
     if (is_directory(directory, false))
         return fit(out, err, directory, "/admin.sock");
 
-    make_safe(safe, name);
+    (void)text_file_name(safe, sizeof safe, name[0] != '\0' ? name : "srun");
     const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
     (void)snprintf(file, sizeof file, "/%s.sock", safe);
     if (runtime != NULL && is_directory(runtime, true))

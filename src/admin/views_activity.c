@@ -8,7 +8,6 @@
 #include "admin/views.h"
 #include "base/auto.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* --- threads --------------------------------------------------------------------------------- */

@@ -7,7 +7,6 @@
 #include "admin/routes.h"
 #include "admin/show.h"
 #include "base/clock.h"
-#include "base/duration.h"
 #include "base/json.h"
 #include "base/parse.h"
 #include "base/text.h"

@@ -30,9 +30,14 @@ int64_t clock_after_ms(int64_t now, int64_t ms)
     return sum < 0 ? 0 : sum;
 }
 
+int64_t clock_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
 int64_t clock_wall_ms(void)
 {
-    return read_clock(CLOCK_REALTIME) / NS_PER_MS;
+    return clock_wall_ns() / NS_PER_MS;
 }
 
 int64_t clock_now(const struct clock *clock)

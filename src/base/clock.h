@@ -26,7 +26,8 @@ int64_t clock_processor_now(void);
 /* The time ms after now, within 0 and INT64_MAX, which is never. */
 int64_t clock_after_ms(int64_t now, int64_t ms);
 
-/* Unix time in milliseconds, for people. */
+/* Unix time, for people. */
+int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Printable text, quoting for errors, the nearest known name, lists of strings. Any thread. Never
- * looks at the locale.
+ * UTF-8, quoting for errors, the nearest known name, lists of strings. Any thread. Never looks at
+ * the locale.
  */
 #include "base/text.h"
 
@@ -10,24 +10,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the character at p, 0 when it is not UTF-8. Its value goes to *rune. */
-static size_t decode(const unsigned char *p, size_t size, uint32_t *rune)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (length == 0 || length > size || p[0] > 0xf4)
-        return 0;
+/* --- UTF-8 ----------------------------------------------------------------------------------- */
 
-    uint32_t value = length == 1 ? p[0] : p[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        value = value << 6 | (p[i] & 0x3fU);
-    }
-    bool surrogate = value >= 0xd800 && value <= 0xdfff;
-    if (value < smallest[length] || value > 0x10ffff || surrogate)
+/* The bytes of a character by its first one; 0 for bytes that begin none. */
+static size_t length_by(char first)
+{
+    unsigned char lead = (unsigned char)first;
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xc2)
         return 0;
-    *rune = value;
+    if (lead < 0xe0)
+        return 2;
+    if (lead < 0xf0)
+        return 3;
+    return lead < 0xf5 ? 4 : 0;
+}
+
+static bool goes_on(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Strictly: no overlong forms, no surrogates, nothing above U+10FFFF. */
+size_t text_rune(const char *text, size_t size, uint32_t *out)
+{
+    static const unsigned char lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = length_by(text[0]);
+
+    *out = TEXT_NO_RUNE;
+    if (length == 0 || length > size)
+        return 1;
+    uint32_t rune = (unsigned char)text[0] & lead_bits[length];
+    for (size_t i = 1; i < length; i++) {
+        if (!goes_on(text[i]))
+            return 1;
+        rune = rune << 6 | ((unsigned char)text[i] & 0x3f);
+    }
+    if (rune < smallest[length] || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000))
+        return 1;
+    *out = rune;
     return length;
 }
 
@@ -42,11 +65,10 @@ bool text_printable(const char *text, size_t max)
     if (size == 0 || size > max)
         return false;
     for (size_t at = 0; at < size;) {
-        uint32_t rune = 0;
-        size_t length = decode((const unsigned char *)text + at, size - at, &rune);
-        if (length == 0 || is_control(rune))
+        uint32_t rune;
+        at += text_rune(text + at, size - at, &rune);
+        if (rune == TEXT_NO_RUNE || is_control(rune))
             return false;
-        at += length;
     }
     return true;
 }
@@ -54,14 +76,48 @@ bool text_printable(const char *text, size_t max)
 size_t text_utf8_until(const char *text, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        uint32_t rune = 0;
-        size_t length = decode((const unsigned char *)text + at, size - at, &rune);
-        if (length == 0)
+        uint32_t rune;
+        size_t length = text_rune(text + at, size - at, &rune);
+        if (rune == TEXT_NO_RUNE)
             return at;
         at += length;
     }
     return size;
 }
+
+size_t text_characters(const char *text, size_t size, uint32_t characters)
+{
+    size_t at = 0;
+    if (size <= characters)
+        return size;
+    for (; at < size && characters > 0; characters--) {
+        uint32_t rune;
+        at += text_rune(text + at, size - at, &rune);
+    }
+    return at;
+}
+
+size_t text_whole(const char *text, size_t size)
+{
+    for (size_t back = 1; back <= 3 && back <= size; back++)
+        if (!goes_on(text[size - back]))
+            return length_by(text[size - back]) > back ? size - back : size;
+    return size;
+}
+
+size_t text_fitting(const char *text, size_t size, size_t room)
+{
+    return size <= room ? size : text_whole(text, room);
+}
+
+void text_copy(char *out, size_t room, const char *text)
+{
+    size_t size = text_fitting(text, strnlen(text, room), room - 1);
+    memcpy(out, text, size);
+    out[size] = '\0';
+}
+
+/* --- shown, and as a name -------------------------------------------------------------------- */
 
 const char *text_quote(char out[TEXT_QUOTE_MAX], const char *text)
 {
@@ -71,21 +127,51 @@ const char *text_quote(char out[TEXT_QUOTE_MAX], const char *text)
     size_t to = 0;
     out[to++] = '"';
     while (in < size) {
-        uint32_t rune = 0;
-        size_t length = decode((const unsigned char *)text + in, size - in, &rune);
-        bool shown = length > 0 && !is_control(rune);
-        if (in + (length > 0 ? length : 1) > ROOM)
+        uint32_t rune;
+        size_t length = text_rune(text + in, size - in, &rune);
+        bool shown = rune != TEXT_NO_RUNE && !is_control(rune);
+        if (in + length > ROOM)
             break;
         if (shown)
             memcpy(out + to, text + in, length);
         else
             out[to] = '?';
         to += shown ? length : 1;
-        in += length > 0 ? length : 1;
+        in += length;
     }
     memcpy(out + to, in < size ? "...\"" : "\"", in < size ? 5 : 2);
     return out;
 }
+
+size_t text_file_name(char *out, size_t room, const char *text)
+{
+    size_t used = 0;
+    for (; used < room - 1 && text[used] != '\0'; used++) {
+        char c = text[used];
+        bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '_' || (c == '.' && used > 0);
+        out[used] = safe ? c : '_';
+    }
+    out[used] = '\0';
+    return used;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+int text_percent(const char *text, size_t size)
+{
+    int high = size >= 3 && text[0] == '%' ? hex_digit(text[1]) : -1;
+    int low = high >= 0 ? hex_digit(text[2]) : -1;
+    return low >= 0 ? high << 4 | low : -1;
+}
+
+/* --- the nearest known name ------------------------------------------------------------------ */
 
 #define DISTANCE_MAX 64
 
@@ -131,33 +217,7 @@ void text_nearest_offer(struct text_nearest *nearest, const char *name)
     }
 }
 
-size_t text_characters(const char *text, size_t size, uint32_t characters)
-{
-    size_t at = 0;
-    if (size <= characters)
-        return size;
-    for (; at < size && characters > 0; characters--) {
-        uint32_t rune = 0;
-        size_t length = decode((const unsigned char *)text + at, size - at, &rune);
-        at += length > 0 ? length : 1;
-    }
-    return at;
-}
-
-static bool goes_on(char byte)
-{
-    return ((unsigned char)byte & 0xc0) == 0x80;
-}
-
-size_t text_fitting(const char *text, size_t size, size_t room)
-{
-    size_t at = room, least = room > 3 ? room - 3 : 0; /* a character has four bytes at most */
-    if (size <= room)
-        return size;
-    while (at > least && goes_on(text[at]))
-        at--;
-    return goes_on(text[at]) ? room : at;
-}
+/* --- lists ----------------------------------------------------------------------------------- */
 
 static int grow(struct text_list *list)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text that came from people: is it printable, how to show it in an error, which known name did
- * they mean; and an owned, NULL-ended list of strings. PURE but for the list's memory.
+ * Text that came from people: characters of UTF-8, is it printable, how to show it in an error or
+ * in the name of a file, which known name did they mean; and an owned, NULL-ended list of strings.
+ * PURE but for the list's memory.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
@@ -13,6 +14,11 @@
 /* 1 to max bytes of UTF-8 without control characters. */
 bool text_printable(const char *text, size_t max);
 
+/* The character at text (size >= 1): its value goes to *out. Returns the bytes it takes; 1 for a
+ * byte that is no part of well-formed UTF-8, whose value is TEXT_NO_RUNE. */
+#define TEXT_NO_RUNE UINT32_MAX
+size_t text_rune(const char *text, size_t size, uint32_t *out);
+
 /* The offset of the first byte that is not UTF-8, or size. */
 size_t text_utf8_until(const char *text, size_t size);
 
@@ -20,9 +26,23 @@ size_t text_utf8_until(const char *text, size_t size);
  * UTF-8 counts as one. */
 size_t text_characters(const char *text, size_t size, uint32_t characters);
 
+/* Of a text that was cut at its end, the size without the character that was cut in two. */
+size_t text_whole(const char *text, size_t size);
+
 /* The most of a text that has room, in bytes, not cut within a character. Bytes that are no UTF-8
  * may be cut anywhere. */
 size_t text_fitting(const char *text, size_t size, size_t room);
+
+/* Copies so much of the text as has room with its NUL. */
+void text_copy(char *out, size_t room, const char *text);
+
+/* The same as the name of a file, or a part of one: what is no letter, digit, - _ or . is a _, and
+ * so is a . in front. Returns its size. */
+size_t text_file_name(char *out, size_t room, const char *text);
+
+/* The byte that %XX stands for; -1: these are not such three. Before a NUL nothing else is read, so
+ * that a size of 3 will do for a text that has one. */
+int text_percent(const char *text, size_t size);
 
 /* The text in quotes for an error line: cut when long, with ? for what cannot be printed. */
 #define TEXT_QUOTE_MAX 64

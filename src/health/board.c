@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "base/random.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static void note_history(struct entry *entry, const struct board_result *result,
                                         .source = result->source,
                                         .time_ms = now / NS_PER_MS,
                                         .took_ms = result->took_ms};
-    (void)snprintf(slot->note, sizeof slot->note, "%s", result->note);
+    text_copy(slot->note, sizeof slot->note, result->note);
 }
 
 /* True when the result is to be shown, not only noted. */
@@ -254,7 +255,7 @@ static void take_result(struct board *board, unsigned service, const struct boar
         entry->view.source = result->source;
         entry->view.at = now;
         entry->view.took_ms = result->took_ms;
-        (void)snprintf(entry->view.note, sizeof entry->view.note, "%s", result->note);
+        text_copy(entry->view.note, sizeof entry->view.note, result->note);
         entry->known = true;
         entry->better = entry->worse = 0;
     }

@@ -10,9 +10,9 @@
 
 #include "base/ensure.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "log/level.h"
 #include "log/plain.h"
-#include "log/rune.h"
 
 #include <math.h>
 
@@ -28,7 +28,7 @@ static size_t escape(char at[8], const char *text, size_t size, uint32_t rune)
         at[1] = rune == '\n' ? 'n' : rune == '\r' ? 'r' : rune == '\t' ? 't' : (char)rune;
         return 2;
     }
-    if (rune == RUNE_BAD)
+    if (rune == TEXT_NO_RUNE)
         rune = 0xfffd;
     else if (rune >= ' ' && (rune < 0x7f || rune > 0x9f) && rune != 0x2028 && rune != 0x2029) {
         memcpy(at, text, size);
@@ -48,7 +48,7 @@ static __attribute__((noinline)) struct out put_rest(struct out given, const cha
     while (size > 0) {
         char piece[8];
         uint32_t rune;
-        size_t taken = rune_decode(text, size, &rune);
+        size_t taken = text_rune(text, size, &rune);
         if (!out_put(out, piece, escape(piece, text, taken, rune)))
             break;
         text += taken;

@@ -14,8 +14,10 @@
  */
 #include "log/sink.h"
 
-#include "base/auto.h"
+#include "base/clock.h"
+#include "base/duration.h"
 #include "base/libc.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +25,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -60,17 +63,10 @@ struct sink {
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sink *registry;
 
-static int64_t now_ns(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int64_t deadline(struct patience *patience)
 {
     if (patience->deadline_ns == 0)
-        patience->deadline_ns = now_ns() + SINK_PATIENCE_MS * INT64_C(1000000);
+        patience->deadline_ns = clock_real_now() + SINK_PATIENCE_MS * NS_PER_MS;
     return patience->deadline_ns;
 }
 
@@ -83,14 +79,13 @@ static bool try_lock(struct sink *sink)
 static bool wait_for_turn(struct sink *sink, struct patience *patience)
 {
     int64_t until = deadline(patience);
-    struct timespec limit = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = until % 1000000000};
-    int rc = 0;
+    bool in_time = true;
 
     pthread_mutex_lock(&sink->turn_lock);
     atomic_fetch_add(&sink->waiting, 1);
     bool locked = try_lock(sink);
-    while (!locked && rc == 0) {
-        rc = pthread_cond_timedwait(&sink->turn, &sink->turn_lock, &limit);
+    while (!locked && in_time) {
+        in_time = thread_cond_wait_until(&sink->turn, &sink->turn_lock, until);
         locked = try_lock(sink);
     }
     atomic_fetch_sub(&sink->waiting, 1);
@@ -118,10 +113,10 @@ static void unlock(struct sink *sink)
 static bool wait_for_room(const struct sink *sink, int fd, struct patience *patience)
 {
     struct pollfd poller = {.fd = fd, .events = POLLOUT};
-    int64_t left = deadline(patience) - now_ns();
+    int64_t left = deadline(patience) - clock_real_now();
     if (left <= 0)
         return false;
-    int rc = poll(&poller, 1, sink->stalled ? 0 : (int)(left / 1000000) + 1);
+    int rc = poll(&poller, 1, sink->stalled ? 0 : (int)(left / NS_PER_MS) + 1);
     return rc > 0 || (rc < 0 && errno == EINTR);
 }
 

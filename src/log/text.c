@@ -12,6 +12,7 @@
 #include "base/duration.h"
 #include "base/ensure.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "log/level.h"
 #include "log/plain.h"
 #include "log/rune.h"
@@ -38,8 +39,8 @@ static bool needs_quotes(const char *text, size_t size)
                 return true;
             continue;
         }
-        i += rune_decode(text + i, size - i, &rune);
-        if (rune == RUNE_BAD || rune == 0xfffd || !rune_prints(rune))
+        i += text_rune(text + i, size - i, &rune);
+        if (rune == TEXT_NO_RUNE || rune == 0xfffd || !rune_prints(rune))
             return true;
     }
     return false;
@@ -59,7 +60,7 @@ static size_t escape(char at[12], const char *text, size_t size, uint32_t rune)
 {
     static const char letters[] = "abtnvfr"; /* for the bytes 7 to 13 */
 
-    if (rune == RUNE_BAD)
+    if (rune == TEXT_NO_RUNE)
         return put_hex(at, 'x', (unsigned char)*text, 2);
     if (rune == '"' || rune == '\\' || (rune >= 7 && rune <= 13)) {
         at[0] = '\\';
@@ -90,7 +91,7 @@ static __attribute__((noinline)) struct out put_quoted(struct out given, const c
             break;
         char piece[12];
         uint32_t rune;
-        size_t taken = rune_decode(text + i, size - i, &rune);
+        size_t taken = text_rune(text + i, size - i, &rune);
         (void)out_put(out, piece, escape(piece, text + i, taken, rune));
         i += taken;
     }

@@ -250,8 +250,7 @@ static void last(const struct cpu_ask *ask, int64_t end)
 
 int cpu_profile(const struct cpu_ask *ask, struct profile *out, srun_err *err)
 {
-    *out =
-        (struct profile){.start_ns = clock_wall_ms() * NS_PER_MS, .period_ns = NS_PER_S / ask->hz};
+    *out = (struct profile){.start_ns = clock_wall_ns(), .period_ns = NS_PER_S / ask->hz};
     struct session session = {.profile = out, .period_ns = out->period_ns};
     pthread_mutex_lock(&lock);
     int64_t start = clock_real_now();

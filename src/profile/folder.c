@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/fd.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,15 +31,8 @@
 /* "my/app" as "my_app-". */
 static void make_prefix(char out[PROGRAM_MAX], const char *program)
 {
-    size_t used = 0;
-    for (; used < PROGRAM_MAX - 2 && program[used] != '\0'; used++) {
-        char c = program[used];
-        bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_' || (c == '.' && used > 0);
-        out[used] = safe ? c : '_';
-    }
-    out[used++] = '-';
-    out[used] = '\0';
+    size_t used = text_file_name(out, PROGRAM_MAX - 1, program);
+    memcpy(out + used, "-", 2);
 }
 
 static void make_name(char out[FOLDER_NAME], const char *prefix, const struct kept_item *item)

@@ -7,7 +7,6 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "base/duration.h"
 #include "base/libc.h"
 
 #include <errno.h>
@@ -217,7 +216,7 @@ static void describe_libc(struct buf *out)
 
 int heap_profile(struct profile *out, srun_err *err)
 {
-    *out = (struct profile){.start_ns = clock_wall_ms() * NS_PER_MS};
+    *out = (struct profile){.start_ns = clock_wall_ns()};
     if (mallctl == NULL) {
         buf_text(&out->remarks, "the program's allocator keeps no samples; jemalloc does: "
                                 "LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=prof:true\n");

@@ -209,7 +209,7 @@ int threads_ask(int cancel_fd, struct threads *out, srun_err *err)
     pthread_mutex_lock(&lock);
     int rc = pause_locked(cancel_fd) ? 0 : srun_fail(err, -ECANCELED, "threads: cancelled");
     if (rc == 0) {
-        out->start_ns = clock_wall_ms() * NS_PER_MS;
+        out->start_ns = clock_wall_ns();
         int64_t start = clock_real_now();
         rc = prepare_and_ask_locked(out, err);
         last_ns = clock_real_now();

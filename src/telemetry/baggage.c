@@ -44,29 +44,16 @@ bool baggage_is_key(const char *key, size_t size)
     return size > 0;
 }
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static bool plain(char c)
 {
     return c > ' ' && c <= '~' && strchr("\",;\\", c) == NULL;
-}
-
-static bool is_coded(const char *at, const char *end)
-{
-    return end - at >= 3 && digit(at[1]) >= 0 && digit(at[2]) >= 0;
 }
 
 static bool is_value(struct piece value)
 {
     const char *end = value.at + value.size;
     for (const char *at = value.at; at < end; at++)
-        if (!plain(*at) || (*at == '%' && !is_coded(at, end)))
+        if (!plain(*at) || (*at == '%' && text_percent(at, (size_t)(end - at)) < 0))
             return false;
     return true;
 }
@@ -151,9 +138,9 @@ static size_t decode_raw(const struct baggage_member *member, char out[SRUN_BAGG
     const char *at = member->value, *end = at + member->value_size;
     size_t size = 0;
     while (at < end) {
-        bool coded = *at == '%' && is_coded(at, end);
-        out[size++] = coded ? (char)(digit(at[1]) << 4 | digit(at[2])) : *at;
-        at += coded ? 3 : 1;
+        int byte = text_percent(at, (size_t)(end - at));
+        out[size++] = byte >= 0 ? (char)byte : *at;
+        at += byte >= 0 ? 3 : 1;
     }
     return size;
 }

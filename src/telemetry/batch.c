@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/thread.h"
 #include "telemetry/gather.h"
+#include "telemetry/interrupt.h"
 #include "telemetry/self.h"
 
 #include <errno.h>
@@ -360,25 +361,11 @@ int batch_flush(struct batch *batch, int64_t deadline_ns)
     return !done ? -ETIMEDOUT : lost_by_export(batch) != lost ? -EIO : 0;
 }
 
-static void interrupt(struct batch *batch)
+static bool give_up_locked(struct batch *batch)
 {
-    struct telemetry_exporter *exporter = batch->options.exporter;
-    if (exporter->interrupt != NULL)
-        exporter->interrupt(exporter);
-}
-
-static void give_up_locked(struct batch *batch)
-{
-    int64_t limit = clock_real_now() + LAST_WORDS;
     batch->given_up = true;
-    while (!batch->ended && clock_real_now() < limit) {
-        pthread_mutex_unlock(&batch->lock);
-        interrupt(batch);
-        pthread_mutex_lock(&batch->lock);
-        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
-        if (!batch->ended)
-            (void)thread_cond_wait_until(&batch->progress, &batch->lock, moment);
-    }
+    return interrupt_until_locked(batch->options.exporter, &batch->lock, &batch->progress,
+                                  &batch->ended, LAST_WORDS);
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */
@@ -398,10 +385,7 @@ static int end_thread(struct batch *batch, int64_t deadline_ns)
     wake_thread_locked(batch);
     while (!batch->ended && thread_cond_wait_until(&batch->progress, &batch->lock, deadline_ns))
         ;
-    bool late = !batch->ended;
-    if (late)
-        give_up_locked(batch);
-    bool ended = batch->ended;
+    bool late = !batch->ended, ended = !late || give_up_locked(batch);
     if (!ended)
         abandon_locked(batch);
     pthread_mutex_unlock(&batch->lock);
@@ -428,8 +412,8 @@ static int end_simply(struct batch *batch, int64_t deadline_ns)
         return 0;
     int64_t limit = clock_real_now() + LAST_WORDS;
     while (clock_real_now() < limit) {
-        interrupt(batch);
-        if (await_entered(batch, clock_real_now() + TELEMETRY_INTERRUPT_EVERY))
+        interrupt_call(batch->options.exporter);
+        if (await_entered(batch, clock_real_now() + INTERRUPT_EVERY))
             return -ETIMEDOUT;
     }
     atomic_store(&batch->abandoned, true);

@@ -50,7 +50,8 @@ static void halve(struct exponential *histogram)
     histogram->scale--;
 }
 
-void exponential_coarsen(struct exponential *histogram, int scale)
+/* Halves the resolution until the scale is at most this one. */
+static void coarsen(struct exponential *histogram, int scale)
 {
     while (histogram->scale > scale)
         halve(histogram);
@@ -102,8 +103,8 @@ void exponential_merge(struct exponential *sum, struct exponential *other)
 {
     if (other->count == 0)
         return;
-    exponential_coarsen(sum, other->scale);
-    exponential_coarsen(other, sum->scale);
+    coarsen(sum, other->scale);
+    coarsen(other, sum->scale);
     while (other->used > 0 && !(make_room(sum, other->offset) &&
                                 make_room(sum, other->offset + (int32_t)other->used - 1))) {
         halve(sum);
@@ -120,7 +121,7 @@ void exponential_merge(struct exponential *sum, struct exponential *other)
 
 void exponential_subtract(struct exponential *now, struct exponential *before)
 {
-    exponential_coarsen(before, now->scale);
+    coarsen(before, now->scale);
     for (uint32_t i = 0; i < before->used; i++) {
         int64_t at = (int64_t)before->offset + i - now->offset;
         if (at >= 0 && at < now->used)

@@ -30,9 +30,6 @@ void exponential_record(struct exponential *histogram, double value);
 /* The bucket of a positive value. */
 int32_t exponential_index(double value, int scale);
 
-/* Halves the resolution until the scale is at most this one. */
-void exponential_coarsen(struct exponential *histogram, int scale);
-
 /* Adds what another one has, which is made as coarse as the sum has to be. */
 void exponential_merge(struct exponential *sum, struct exponential *other);
 

@@ -138,8 +138,6 @@ struct telemetry_result {
     char text[200]; /* for people, "" when all is well */
 };
 
-#define TELEMETRY_INTERRUPT_EVERY (20 * INT64_C(1000000)) /* nanoseconds */
-
 /* One that is ready to send one signal. Each call ends by deadline_ns of the monotonic clock, also
  * when the other side hangs, and answers what became of the batch. Calls never overlap. */
 struct telemetry_exporter {

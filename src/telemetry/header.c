@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/ensure.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,14 +45,6 @@ const char *header_refused(const char *name, const char *value)
     return NULL;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* In place. False: a % without its two digits, or a NUL. */
 static bool decode(char *text)
 {
@@ -61,11 +54,10 @@ static bool decode(char *text)
             *to++ = *at;
             continue;
         }
-        int high = hex_digit(at[1]);
-        int low = high >= 0 ? hex_digit(at[2]) : -1;
-        if (low < 0 || (high == 0 && low == 0))
+        int byte = text_percent(at, 3);
+        if (byte <= 0)
             return false;
-        *to++ = (char)(high << 4 | low);
+        *to++ = (char)byte;
         at += 2;
     }
     *to = '\0';

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/ensure.h"
 #include "base/sized.h"
 #include "base/text.h"
 #include "base/thread.h"
@@ -46,7 +45,7 @@ uint64_t meters_now_ns(const struct telemetry_meters *meters)
 
 static int64_t wall_offset(void)
 {
-    return clock_wall_ms() * NS_PER_MS - clock_real_now();
+    return clock_wall_ns() - clock_real_now();
 }
 
 void meters_follow_clock(struct telemetry_meters *meters)

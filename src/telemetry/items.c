@@ -45,10 +45,7 @@ static struct item *add(struct slot *slot, enum item_kind kind, size_t data)
 
 void items_text(struct slot *slot, const char **place, const char *text)
 {
-    size_t size = strnlen(text, TEXT_MAX + 1);
-    if (size > TEXT_MAX)
-        for (size = TEXT_MAX; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
-            size--;
+    size_t size = text_fitting(text, strnlen(text, TEXT_MAX + 1), TEXT_MAX);
     char *to = NULL;
     if (**place != '\0' && strlen(*place) >= size)
         to = (char *)(uintptr_t)*place; /* it lies in the slot: "" alone does not */

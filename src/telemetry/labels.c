@@ -10,7 +10,6 @@
 #include "base/text.h"
 
 #include <srun/error.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum tag { TAG_TEXT = 1, TAG_INT, TAG_UINT, TAG_DOUBLE, TAG_BOOL };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/thread.h"
+#include "telemetry/interrupt.h"
 #include "telemetry/log_ring.h"
 #include "telemetry/self.h"
 
@@ -269,20 +270,11 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
     return rc;
 }
 
-static void give_up_locked(struct logs *logs)
+static bool give_up_locked(struct logs *logs)
 {
-    struct telemetry_exporter *exporter = logs->options.exporter;
-    int64_t limit = clock_real_now() + LAST_WORDS;
     logs->given_up = true;
-    while (!logs->ended && clock_real_now() < limit) {
-        pthread_mutex_unlock(&logs->lock);
-        if (exporter->interrupt != NULL)
-            exporter->interrupt(exporter);
-        pthread_mutex_lock(&logs->lock);
-        int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
-        if (!logs->ended)
-            (void)thread_cond_wait_until(&logs->progress, &logs->lock, moment);
-    }
+    return interrupt_until_locked(logs->options.exporter, &logs->lock, &logs->progress,
+                                  &logs->ended, LAST_WORDS);
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */
@@ -302,10 +294,7 @@ static int end_thread_locked(struct logs *logs, int64_t deadline_ns)
     wake_thread_locked(logs);
     while (!logs->ended && thread_cond_wait_until(&logs->progress, &logs->lock, deadline_ns))
         ;
-    bool late = !logs->ended;
-    if (late)
-        give_up_locked(logs);
-    bool ended = logs->ended;
+    bool late = !logs->ended, ended = !late || give_up_locked(logs);
     if (!ended)
         abandon_locked(logs);
     pthread_mutex_unlock(&logs->lock);

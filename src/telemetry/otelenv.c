@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/otelenv.h"
 
-#include "base/ensure.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "telemetry/propagation.h"
@@ -205,14 +204,6 @@ static void read_exporter(struct otelenv *out, const struct otelenv_source *sour
 
 /* --- the resource ---------------------------------------------------------------------------- */
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Decodes in place of the text that is written; NULL: it is wrong. */
 static char *decode(char *to, const char *text, size_t size)
 {
@@ -222,9 +213,10 @@ static char *decode(char *to, const char *text, size_t size)
             *to++ = text[i];
             continue;
         }
-        if (i + 2 >= size || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0)
+        int byte = text_percent(text + i, size - i);
+        if (byte < 0)
             return NULL;
-        *to++ = (char)(digit(text[i + 1]) << 4 | digit(text[i + 2]));
+        *to++ = (char)byte;
         i += 2;
     }
     *to = '\0';

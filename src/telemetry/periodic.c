@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/thread.h"
+#include "telemetry/interrupt.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -171,23 +172,9 @@ static void await_end_locked(struct telemetry_periodic *periodic, int64_t until_
         ;
 }
 
-static void interrupt(struct telemetry_periodic *periodic)
-{
-    if (periodic->exporter->interrupt != NULL)
-        periodic->exporter->interrupt(periodic->exporter);
-}
-
 static bool flies_locked(const struct telemetry_periodic *periodic, uint64_t exports)
 {
     return periodic->exporting && periodic->stats.exports == exports;
-}
-
-/* Until it is time to interrupt again. */
-static void await_moment_locked(struct telemetry_periodic *periodic, int64_t until_ns)
-{
-    int64_t moment = clock_real_now() + TELEMETRY_INTERRUPT_EVERY;
-    (void)thread_cond_wait_until(&periodic->changed, &periodic->lock,
-                                 moment < until_ns ? moment : until_ns);
 }
 
 /* The export that was in flight when the end came: the values it has are in the last one too,
@@ -201,8 +188,9 @@ static void settle_flight(struct telemetry_periodic *periodic, int64_t deadline_
            thread_cond_wait_until(&periodic->changed, &periodic->lock, half))
         ;
     while (flies_locked(periodic, exports) && clock_real_now() < deadline_ns) {
-        interrupt(periodic); /* under the lock: the next export has not begun */
-        await_moment_locked(periodic, deadline_ns);
+        interrupt_call(periodic->exporter); /* under the lock: the next export has not begun */
+        (void)thread_cond_wait_until(&periodic->changed, &periodic->lock,
+                                     clock_real_now() + INTERRUPT_EVERY);
     }
     pthread_mutex_unlock(&periodic->lock);
 }
@@ -212,12 +200,8 @@ static int end(struct telemetry_periodic *periodic, int64_t deadline_ns)
     pthread_mutex_lock(&periodic->lock);
     await_end_locked(periodic, deadline_ns);
     bool in_time = periodic->ended;
-    int64_t limit = clock_real_now() + LAST_WORDS;
-    while (!periodic->ended && clock_real_now() < limit) {
-        interrupt(periodic);
-        await_moment_locked(periodic, limit);
-    }
-    bool ended = periodic->ended;
+    bool ended = interrupt_until_locked(periodic->exporter, &periodic->lock, &periodic->changed,
+                                        &periodic->ended, LAST_WORDS);
     int code = in_time ? periodic->code : -ETIMEDOUT;
     pthread_mutex_unlock(&periodic->lock);
     periodic->joined = ended && thread_join(periodic->thread, LAST_WORDS) == 0;

@@ -173,23 +173,14 @@ bool reply_status_base64(const char *text, struct reply_status *out)
     return size > 0 && reply_status(bytes, (size_t)size, out);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 void reply_message(const char *text, char out[REPLY_TEXT_MAX])
 {
     char plain[REPLY_TEXT_MAX] = "";
     size_t size = 0;
     for (; *text != '\0' && size < sizeof plain; text++) {
-        int high = text[0] == '%' ? hex_digit(text[1]) : -1;
-        int low = high >= 0 ? hex_digit(text[2]) : -1;
-        plain[size++] = low >= 0 ? (char)(high << 4 | low) : *text;
-        text += low >= 0 ? 2 : 0;
+        int byte = text_percent(text, 3);
+        plain[size++] = byte >= 0 ? (char)byte : *text;
+        text += byte >= 0 ? 2 : 0;
     }
     reply_shown(out, REPLY_TEXT_MAX, plain, size);
 }

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 _Thread_local __attribute__((tls_model("initial-exec"))) struct self telemetry_self;
@@ -56,10 +55,7 @@ void self_seed(void)
 
 int64_t self_look_at_clocks(int64_t monotonic_ns)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    int64_t unix_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-    telemetry_self.to_unix = unix_ns - clock_real_now();
+    telemetry_self.to_unix = clock_wall_ns() - clock_real_now();
     telemetry_self.to_unix_until = monotonic_ns + NS_PER_S;
     return telemetry_self.to_unix;
 }

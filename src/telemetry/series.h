@@ -274,11 +274,6 @@ static inline struct srun_series *series_find(const struct series_table *table,
     }
 }
 
-static inline const char *series_text(const struct srun_series *series)
-{
-    return (const char *)series + series->text_at;
-}
-
 static inline unsigned series_stripes(const struct srun_series *series)
 {
     return series->cpus < SERIES_STRIPES_MAX ? series->cpus : SERIES_STRIPES_MAX;

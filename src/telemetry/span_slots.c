@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/span_slots.h"
 
-#include "base/ensure.h"
 #include "telemetry/self.h"
 
 #include <errno.h>

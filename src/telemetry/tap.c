@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/tap.h"
 
+#include "base/text.h"
 #include "telemetry/self.h"
 
 #include <errno.h>
@@ -35,17 +36,6 @@ static unsigned stamp; /* of the process they are of */
 
 /* --- the end of a span ----------------------------------------------------------------------- */
 
-/* Cut where a character ends. */
-static void copy_text(char *out, size_t room, const char *text)
-{
-    size_t size = strnlen(text, room);
-    if (size == room)
-        for (size--; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
-            size--;
-    memcpy(out, text, size);
-    out[size] = '\0';
-}
-
 static void fill(struct tap_span *span, const struct slot *slot)
 {
     memcpy(span->trace_id, slot->context.trace_id, sizeof span->trace_id);
@@ -57,8 +47,8 @@ static void fill(struct tap_span *span, const struct slot *slot)
     span->kind = slot->kind;
     span->status = slot->status;
     (void)prctl(PR_GET_NAME, span->thread);
-    copy_text(span->scope, sizeof span->scope, slot->scope->name);
-    copy_text(span->name, sizeof span->name, slot->name);
+    text_copy(span->scope, sizeof span->scope, slot->scope->name);
+    text_copy(span->name, sizeof span->name, slot->name);
 }
 
 /* Who meets somebody in its record, which is a whole ring behind or ahead, is not kept. */

@@ -24,6 +24,32 @@ static int fail(srun_err *err, const struct address *address, int error, const c
     return srun_fail(err, -error, "%s: %s: %m", text, what);
 }
 
+/* What is the matter mostly, which the system's words do not say. */
+static const char *hint_of(const struct address *address, int error)
+{
+    if (address->has_path)
+        return error == ENOENT ? ": there is no such folder" : "";
+    switch (error) {
+    case EADDRINUSE:
+        return ": another process has it, see ss -lntup";
+    case EACCES:
+        return ": ports below 1024 take CAP_NET_BIND_SERVICE, or a socket of the service manager";
+    case EADDRNOTAVAIL:
+        return ": this machine does not have this address";
+    default:
+        return "";
+    }
+}
+
+static int bind_failed(srun_err *err, const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int error = errno;
+    (void)address_format(address, text, sizeof text); /* any fits */
+    errno = error;
+    return srun_fail(err, -error, "%s: bind: %m%s", text, hint_of(address, error));
+}
+
 static int set_flag(int fd, int level, int option, int value)
 {
     return setsockopt(fd, level, option, &value, sizeof value);
@@ -93,11 +119,11 @@ static int bind_replacing(int fd, const struct address *address, srun_err *err)
     if (bind(fd, to, address->length) == 0)
         return 0;
     if (errno != EADDRINUSE || !address->has_path)
-        return fail(err, address, errno, "bind");
+        return bind_failed(err, address);
     int rc = replace_stale(address, err);
     if (rc < 0)
         return rc;
-    return bind(fd, to, address->length) == 0 ? 0 : fail(err, address, errno, "bind");
+    return bind(fd, to, address->length) == 0 ? 0 : bind_failed(err, address);
 }
 
 /* Never by way of a symbolic link that somebody has put there. */

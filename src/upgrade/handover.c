@@ -216,20 +216,9 @@ static void put_numbers(struct packet *packet, const struct field *field, const 
     }
 }
 
-/* The size of a text without a character that was cut in two at its end. */
-static size_t whole(const char *text, size_t room)
-{
-    size_t size = strnlen(text, room - 1);
-    size_t last = size;
-    while (last > 0 && size - last < 3 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
-        last--;
-    bool cut = last > 0 && text_utf8_until(text + last - 1, size - last + 1) == 0;
-    return cut ? last - 1 : size;
-}
-
 static void put_text(struct packet *packet, const struct field *field, const char *from)
 {
-    size_t size = whole(from, field->size);
+    size_t size = text_whole(from, strnlen(from, field->size - 1));
     if (!in_range(field, size) || (field->shape == LABEL && !is_label(from, size)))
         fail(packet, -EINVAL);
     put_number(packet, size, 2);
@@ -323,10 +312,9 @@ static bool get_numbers(char *to, const struct field *field, struct bytes from)
 /* The bytes of the character at text, 0 when it is none or does not print. */
 static size_t printing(const char *text, size_t size)
 {
-    for (size_t length = 1; length <= 4 && length <= size; length++)
-        if (is_label(text, length))
-            return length;
-    return 0;
+    uint32_t rune;
+    size_t length = text_rune(text, size, &rune);
+    return is_label(text, length) ? length : 0;
 }
 
 static bool get_text(char *to, const struct field *field, struct bytes from)

@@ -167,6 +167,7 @@ def usage_errors_say_what_is_accepted(folder):
             (["status", "--wait"],
              "--wait: status does not take it; srunctl help status lists what it takes"),
             (["--frob"], '"--frob": unknown option; srunctl help lists what there is'),
+            (["status", "--adress=x"], '"--adress=x": no such option; did you mean --address?'),
             (["status", "-t", "soon"],
              '--timeout "soon": a time such as 30s or 500ms, or a number of seconds'),
             (["top", "--count", "0"], '--count "0": a number from 1'),

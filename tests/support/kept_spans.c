@@ -2,7 +2,6 @@
 #include "kept_spans.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/thread.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
  * How long a connection may stay as it is, and who has to go for a new one.
  */
 #include "admin/connections.h"
-#include "base/duration.h"
 #include "base/ensure.h"
 #include "harness.h"
 

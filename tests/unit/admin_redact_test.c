@@ -5,9 +5,6 @@
 #include "admin/redact.h"
 #include "harness.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static void assert_text(const char *text, const char *wanted)
 {
     char out[256];

@@ -314,7 +314,29 @@ START_TEST(names_the_address_when_it_fails)
         srun_err err = {0};
         ck_assert_int_eq(bind_open(&address, SRUN_LISTEN_OPTIONS(0), false, &path, &err), -ENOENT);
         ck_assert_ptr_nonnull(strstr(err.text, "unix:///no/such/folder/x: bind: "));
+        ck_assert_ptr_nonnull(strstr(err.text, ": there is no such folder"));
         ck_assert_uint_eq(path.inode, 0);
+    }
+END_TEST
+
+static void assert_hint(const struct address *address, int code, const char *hint)
+{
+    struct bind_path path;
+    srun_err err = {0};
+    ck_assert_int_eq(bind_open(address, SRUN_LISTEN_OPTIONS(0), false, &path, &err), code);
+    ck_assert_msg(strstr(err.text, hint) != NULL, "%s", err.text);
+}
+
+START_TEST(says_what_is_mostly_the_matter)
+    {
+        struct address free_one = parsed("tcp://127.0.0.1:0"), taken;
+        struct address elsewhere = parsed("tcp://192.0.2.1:0"); /* nobody has one of these */
+        struct bind_path path;
+        int fd = opened(&free_one, SRUN_LISTEN_OPTIONS(0), &path);
+        ck_assert_int_eq(address_of_socket(&taken, fd), 0);
+        assert_hint(&taken, -EADDRINUSE, "bind: Address already in use: another process has it");
+        assert_hint(&elsewhere, -EADDRNOTAVAIL, "this machine does not have this address");
+        (void)close(fd);
     }
 END_TEST
 
@@ -327,5 +349,6 @@ int main(void)
                    gives_a_path_the_mode_that_was_asked_for,
                    makes_a_path_that_was_never_more_open_than_asked_for,
                    changes_what_can_be_changed_on_a_socket_that_was_handed_over,
-                   believes_no_descriptor_before_it_has_looked, names_the_address_when_it_fails);
+                   believes_no_descriptor_before_it_has_looked, names_the_address_when_it_fails,
+                   says_what_is_mostly_the_matter);
 }

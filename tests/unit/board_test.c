@@ -433,6 +433,13 @@ START_TEST(cuts_a_long_note_to_fit)
         play_up(&play, A);
         play_push(&play, A, SRUN_HEALTH_DEGRADED, note);
         ck_assert_uint_eq(strlen(board_view(play.board, A)->note), SRUN_HEALTH_NOTE_MAX - 1);
+        memcpy(note + SRUN_HEALTH_NOTE_MAX - 2, "\xe2\x82\xac",
+               3); /* of which one byte would fit */
+        play_push(&play, A, SRUN_HEALTH_DEGRADED, note);
+        ck_assert_uint_eq(strlen(board_view(play.board, A)->note), SRUN_HEALTH_NOTE_MAX - 2);
+        struct srun_health_result last;
+        ck_assert_uint_gt(board_history(play.board, A, 0, &last, 1), 0);
+        ck_assert_uint_eq(strlen(last.note), SRUN_HEALTH_NOTE_MAX - 2);
         play_close(&play);
     }
 END_TEST

@@ -6,7 +6,6 @@
 #include "knobs.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void row_of(const struct knob *knob, char *out, size_t size)

@@ -6,7 +6,6 @@
 #include "cast.h"
 
 #include <poll.h>
-#include <signal.h>
 
 static bool readable(int fd)
 {

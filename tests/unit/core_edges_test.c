@@ -266,7 +266,7 @@ START_TEST(a_board_takes_no_answer_that_it_did_not_ask_for)
                                           .timeout_ns = 10,
                                           .rise = 1,
                                           .fall = 1};
-        const struct board_result good = {.status = SRUN_HEALTH_HEALTHY};
+        const struct board_result good = {.status = SRUN_HEALTH_HEALTHY, .note = ""};
         struct board *board = board_new(&rules, 1, 1);
         struct board_action action;
         int64_t late = BOARD_NEVER - 1000;

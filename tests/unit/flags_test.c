@@ -5,7 +5,7 @@
  */
 #include "base/ensure.h"
 #include "base/parse.h"
-#include "base/text.h"
+#include "comma.h"
 #include "flags.h"
 #include "flags_vectors.h"
 #include "harness.h"
@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -390,10 +389,7 @@ END_TEST
 
 START_TEST(reads_numbers_the_same_in_every_locale)
     {
-        static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "sv_SE.UTF-8"};
-        for (size_t i = 0; i < COUNT_OF(locales); i++)
-            if (setlocale(LC_ALL, locales[i]) != NULL)
-                break;
+        comma_locale();
         struct line l;
         line_open(&l);
         ck_assert_int_eq(PARSE(&l, "--ratio=1.25"), 0);
@@ -402,7 +398,6 @@ START_TEST(reads_numbers_the_same_in_every_locale)
         ck_assert_str_eq(parse_double_text(text, 0.1), "0.1");
         ck_assert_str_eq(parse_double_text(text, 1.0 / 3), "0.3333333333333333");
         flags_free(l.flags);
-        (void)setlocale(LC_ALL, "C");
     }
 END_TEST
 

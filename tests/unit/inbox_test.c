@@ -7,7 +7,6 @@
 #include "cast.h"
 
 #include <poll.h>
-#include <sys/epoll.h>
 
 enum { POSTERS = 16, MESSAGES = 2000 };
 

@@ -7,7 +7,6 @@
 #include "lifecycle.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const names[LIFECYCLE_STATES] = {

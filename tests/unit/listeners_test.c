@@ -5,8 +5,6 @@
 #include "cast.h"
 #include "listeners.h"
 
-#include <signal.h>
-
 struct ear {
     struct gate *gate;
     struct trace *trace;

@@ -4,6 +4,7 @@
  */
 #include "allocations.h"
 #include "base/ensure.h"
+#include "comma.h"
 #include "harness.h"
 #include "json_check.h"
 #include "log/log.h"
@@ -11,8 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,14 +292,7 @@ END_TEST
 
 START_TEST(writes_doubles_with_a_point_in_every_locale)
     {
-        static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8",
-                                            "ru_RU.UTF-8", "de_DE",      ""};
-        for (size_t i = 0; i < COUNT_OF(names) && strcmp(localeconv()->decimal_point, ",") != 0;
-             i++)
-            (void)setlocale(LC_ALL, names[i]);
-        if (strcmp(localeconv()->decimal_point, ",") != 0)
-            fprintf(stderr,
-                    "no locale with a decimal comma is installed: the C locale is tested\n");
+        comma_locale();
         int fd = memory_file();
         srun_logger *log = logger_on(fd, SRUN_LOG_JSON);
         SRUN_INFO(log, "m", SRUN_DOUBLE("a", 1.5), SRUN_DOUBLE("b", 0.1 + 0.2));

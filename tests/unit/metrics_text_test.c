@@ -3,12 +3,12 @@
  * What Prometheus is told, byte by byte: names and units, families, escapes, both formats, and
  * which of them a client gets.
  */
+#include "comma.h"
 #include "metering.h"
 #include "telemetry/labels.h"
 #include "telemetry/negotiate.h"
 #include "telemetry/prometheus.h"
 
-#include <locale.h>
 #include <stdio.h>
 
 #define OPTIONS SRUN_INSTRUMENT
@@ -416,7 +416,7 @@ START_TEST(numbers_do_not_know_the_locale)
     {
         struct metering m;
         metering_open(&m);
-        (void)(setlocale(LC_ALL, "de_DE.UTF-8") != NULL || setlocale(LC_ALL, "C.UTF-8") != NULL);
+        comma_locale();
         srun_meter *meter = telemetry_meter(m.meters, "", "");
         srun_set_real(srun_gauge(meter, "a", OPTIONS(.real = 1)), 0.1, NULL);
         srun_set_real(srun_gauge(meter, "b", OPTIONS(.real = 1)), 1e300, NULL);

@@ -4,13 +4,11 @@
  * is told of names that clash.
  */
 #include "metering.h"
-#include "telemetry/prometheus.h"
 #include "telemetry/self.h"
 #include "telemetry/series.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/wait.h>
 
 #define OPTIONS SRUN_INSTRUMENT

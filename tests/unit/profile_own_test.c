@@ -10,7 +10,6 @@
 #include "tracing.h"
 
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_THREAD__

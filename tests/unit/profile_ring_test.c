@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool push(struct ring *ring, int tid, uint64_t hits)

@@ -5,13 +5,11 @@
  */
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/ensure.h"
 #include "base/text.h"
 #include "base/wire.h"
 #include "harness.h"
 #include "profile/cpu.h"
 #include "profile/flame.h"
-#include "profile/gate.h"
 #include "profile/text.h"
 #include "profile/threads.h"
 #include "profile/timers.h"
@@ -21,7 +19,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>

@@ -4,8 +4,6 @@
  */
 #include "cast.h"
 
-#include <signal.h>
-
 /* The time that a stop is given, in ms. */
 static int64_t time_to_stop(struct stage *stage, struct actor *actor)
 {

@@ -13,7 +13,6 @@
 #include "telemetry/propagation.h"
 #include "upgrade/spawn.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>

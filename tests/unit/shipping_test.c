@@ -11,7 +11,6 @@
 
 #include <srun/metrics.h>
 #include <srun/trace.h>
-#include <unistd.h>
 
 static struct stage stage;
 static struct actor db = {.name = "db"};

@@ -6,7 +6,6 @@
 #include "signals.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 
 static struct signals signals;

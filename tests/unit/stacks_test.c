@@ -2,7 +2,6 @@
  *
  * Stacks that were seen: each once, whatever their hashes, and not without end.
  */
-#include "base/ensure.h"
 #include "harness.h"
 #include "profile/stacks.h"
 

@@ -9,7 +9,6 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "harness.h"
-#include "log/level.h"
 #include "log/record.h"
 #include "log/rune.h"
 
@@ -214,6 +213,91 @@ START_TEST(characters_are_counted_to_the_end_at_most)
     }
 END_TEST
 
+START_TEST(only_well_formed_utf_8_is_a_character)
+    {
+        static const struct {
+            const char *text;
+            uint32_t rune;
+        } cases[] = {
+            {"a", 'a'},
+            {"\xc2\x80", 0x80},
+            {"\xdf\xbf", 0x7ff},
+            {"\xe0\xa0\x80", 0x800},
+            {"\xed\x9f\xbf", 0xd7ff},
+            {"\xee\x80\x80", 0xe000},
+            {"\xef\xbf\xbf", 0xffff},
+            {"\xf0\x90\x80\x80", 0x10000},
+            {"\xf4\x8f\xbf\xbf", 0x10ffff},
+            {"\x80", TEXT_NO_RUNE},             /* goes on from nothing */
+            {"\xc1\xbf", TEXT_NO_RUNE},         /* longer than it has to be */
+            {"\xe0\x9f\xbf", TEXT_NO_RUNE},     /* the same */
+            {"\xf0\x8f\xbf\xbf", TEXT_NO_RUNE}, /* the same */
+            {"\xed\xa0\x80", TEXT_NO_RUNE},     /* a surrogate */
+            {"\xf4\x90\x80\x80", TEXT_NO_RUNE}, /* beyond the last one */
+            {"\xf5\x80\x80\x80", TEXT_NO_RUNE}, /* the same */
+            {"\xe2\x82", TEXT_NO_RUNE},         /* ends too early */
+            {"\xe2(\xac", TEXT_NO_RUNE},        /* does not go on */
+        };
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            uint32_t rune;
+            size_t size = strlen(cases[i].text);
+            size_t taken = text_rune(cases[i].text, size, &rune);
+            ck_assert_uint_eq(rune, cases[i].rune);
+            ck_assert_uint_eq(taken, rune == TEXT_NO_RUNE ? 1 : size);
+        }
+    }
+END_TEST
+
+START_TEST(a_text_is_cut_where_a_character_ends)
+    {
+        ck_assert_uint_eq(text_whole("", 0), 0);
+        ck_assert_uint_eq(text_whole("ab", 2), 2);
+        ck_assert_uint_eq(text_whole("a\xc3", 2), 1);
+        ck_assert_uint_eq(text_whole("a\xe2\x82", 3), 1);
+        ck_assert_uint_eq(text_whole("a\xe2\x82\xac", 4), 4);
+        ck_assert_uint_eq(text_whole("\xf0\x9f\x98", 3), 0);
+        ck_assert_uint_eq(text_whole("\xf0\x9f\x98\x80", 4), 4);
+        ck_assert_uint_eq(text_whole("a\xff", 2), 2); /* no UTF-8: whatever it is, it was not cut */
+        ck_assert_uint_eq(text_whole("\x80\x80\x80\x80", 4), 4);
+        ck_assert_uint_eq(text_whole("\x80", 1), 1);
+        ck_assert_uint_eq(text_fitting("a\xc3\xa9", 3, 3), 3);
+        ck_assert_uint_eq(text_fitting("a\xc3\xa9", 3, 2), 1);
+        char out[4];
+        text_copy(out, sizeof out, "abcd");
+        ck_assert_str_eq(out, "abc");
+        text_copy(out, sizeof out, "a\xe2\x82\xac");
+        ck_assert_str_eq(out, "a");
+        text_copy(out, sizeof out, "\xe2\x82\xac");
+        ck_assert_str_eq(out, "\xe2\x82\xac");
+    }
+END_TEST
+
+START_TEST(any_text_can_be_the_name_of_a_file)
+    {
+        char out[8];
+        ck_assert_uint_eq(text_file_name(out, sizeof out, "../a b/c"), 7);
+        ck_assert_str_eq(out, "_._a_b_");
+        (void)text_file_name(out, sizeof out, "Z-9_.z");
+        ck_assert_str_eq(out, "Z-9_.z");
+        ck_assert_uint_eq(text_file_name(out, sizeof out, ""), 0);
+        ck_assert_str_eq(out, "");
+    }
+END_TEST
+
+START_TEST(a_percent_sign_wants_two_hexadecimal_digits)
+    {
+        static const struct {
+            const char *text;
+            int byte;
+        } cases[] = {{"%00", 0},  {"%9f", 0x9f}, {"%Af", 0xaf}, {"%fF1", 0xff},
+                     {"%", -1},   {"%1", -1},    {"%g1", -1},   {"%1@", -1},
+                     {"%/0", -1}, {"12", -1},    {"", -1}};
+        for (size_t i = 0; i < COUNT_OF(cases); i++)
+            ck_assert_int_eq(text_percent(cases[i].text, 3), cases[i].byte);
+        ck_assert_int_eq(text_percent("%41", 2), -1);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS(
@@ -222,5 +306,7 @@ int main(void)
         what_lies_beyond_all_characters_prints_as_those_do, a_secret_is_hidden_however_it_is_quoted,
         a_verdict_says_what_is_known, a_verdict_on_all_weighs_what_each_says,
         a_level_has_letters_and_a_distance_of_digits, a_number_that_does_not_fit_is_out_of_range,
-        only_names_that_are_near_are_suggested, characters_are_counted_to_the_end_at_most);
+        only_names_that_are_near_are_suggested, characters_are_counted_to_the_end_at_most,
+        only_well_formed_utf_8_is_a_character, a_text_is_cut_where_a_character_ends,
+        any_text_can_be_the_name_of_a_file, a_percent_sign_wants_two_hexadecimal_digits);
 }

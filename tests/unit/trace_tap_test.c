@@ -2,7 +2,6 @@
  *
  * Listening to spans as they end: which are heard, what is kept of them, and that nothing is left.
  */
-#include "base/ensure.h"
 #include "telemetry/tap.h"
 #include "tracing.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "leaky.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>

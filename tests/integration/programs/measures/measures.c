@@ -6,7 +6,6 @@
  */
 #include <srun/srun.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
