@@ -98,6 +98,14 @@ int thread_join(pthread_t thread, int64_t limit_ns)
     return -join_until(thread, clock_real_now() + limit_ns);
 }
 
+bool thread_part_with(pthread_t thread, bool ends, int64_t limit_ns)
+{
+    if (ends && thread_join(thread, limit_ns) == 0)
+        return true;
+    (void)pthread_detach(thread);
+    return false;
+}
+
 int thread_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attributes;

@@ -31,6 +31,10 @@ void thread_name_self(const char *name);
 /* Joins a thread that is about to end; -ETIMEDOUT when it has not by limit_ns from now. */
 int thread_join(pthread_t thread, int64_t limit_ns);
 
+/* The last thing to be done with a thread. True: it was joined. False: it is not about to end, as
+ * ends says, or has not by limit_ns from now; should it ever, the system takes it away. */
+bool thread_part_with(pthread_t thread, bool ends, int64_t limit_ns);
+
 /* 0 or a negative errno. */
 int thread_cond_init(pthread_cond_t *cond);
 

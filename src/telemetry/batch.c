@@ -389,7 +389,7 @@ static int end_thread(struct batch *batch, int64_t deadline_ns)
     if (!ended)
         abandon_locked(batch);
     pthread_mutex_unlock(&batch->lock);
-    batch->joined = ended && thread_join(batch->thread, NS_PER_S) == 0;
+    batch->joined = thread_part_with(batch->thread, ended, NS_PER_S);
     return !batch->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
 }
 

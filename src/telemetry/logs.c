@@ -298,9 +298,7 @@ static int end_thread_locked(struct logs *logs, int64_t deadline_ns)
     if (!ended)
         abandon_locked(logs);
     pthread_mutex_unlock(&logs->lock);
-    logs->joined = ended && thread_join(logs->thread, NS_PER_S) == 0;
-    if (!logs->joined)
-        (void)pthread_detach(logs->thread); /* should it end after all */
+    logs->joined = thread_part_with(logs->thread, ended, NS_PER_S);
     pthread_mutex_lock(&logs->lock);
     return !logs->joined ? -EBUSY : late ? -ETIMEDOUT : 0;
 }

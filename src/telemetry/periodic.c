@@ -204,7 +204,7 @@ static int end(struct telemetry_periodic *periodic, int64_t deadline_ns)
                                         &periodic->ended, LAST_WORDS);
     int code = in_time ? periodic->code : -ETIMEDOUT;
     pthread_mutex_unlock(&periodic->lock);
-    periodic->joined = ended && thread_join(periodic->thread, LAST_WORDS) == 0;
+    periodic->joined = thread_part_with(periodic->thread, ended, LAST_WORDS);
     return code;
 }
 
