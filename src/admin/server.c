@@ -225,6 +225,7 @@ static struct access_ask ask_of(struct request *request, const char *token)
         .origin = header(request, "Origin"),
         .fetch_site = header(request, "Sec-Fetch-Site"),
         .fetch_mode = header(request, "Sec-Fetch-Mode"),
+        .fetch_dest = header(request, "Sec-Fetch-Dest"),
         .custom = header(request, "X-Srun-Admin"),
         .authorization = header(request, "Authorization"),
         .allowed_hosts = server->allowed_hosts,
