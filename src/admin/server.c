@@ -330,10 +330,12 @@ static enum MHD_Result add_argument(void *cls, enum MHD_ValueKind kind, const ch
                                     const char *value)
 {
     (void)kind;
-    char *out = cls;
+    char *out = cls, clean[QUERY_MAX] = "";
     size_t used = strlen(out);
+    if (value != NULL) /* by itself: it may hold blanks */
+        (void)redact_value(clean, sizeof clean, name, value);
     (void)snprintf(out + used, QUERY_MAX - used, "%s%s%s%s", used > 0 ? "&" : "", name,
-                   value != NULL ? "=" : "", value != NULL ? value : ""); /* cut to fit */
+                   value != NULL ? "=" : "", clean); /* cut to fit */
     return MHD_YES;
 }
 

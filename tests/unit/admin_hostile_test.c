@@ -62,7 +62,7 @@ START_TEST(the_log_shows_no_secret_of_a_query)
     {
         open_port();
         ck_assert_uint_eq(port_ask_unix(&port,
-                                        "POST /echo?word=a&api_token=hunter2 HTTP/1.1\r\n" HOST
+                                        "POST /echo?word=a&api_token=no%20hunter2 HTTP/1.1\r\n" HOST
                                         "X-Srun-Admin: 1\r\n\r\n")
                               ->status,
                           200);
