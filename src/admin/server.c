@@ -35,6 +35,7 @@ struct request {
     bool hosted, doubled, encoded; /* fields that were seen */
     bool let_in;                   /* who asks may have it */
     bool bodied;                   /* a body is to come */
+    bool unread;                   /* and is not waited for */
     bool keep;
 };
 
@@ -411,6 +412,7 @@ static enum MHD_Result begin(struct request *request)
         return MHD_YES;
     }
     request->keep = false;
+    request->unread = true;
     return send_response(request);
 }
 
@@ -446,11 +448,14 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
         return;
     *state = NULL;
     int slot = request->slot;
-    bool keep = request->keep && why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool keep = whole && request->keep, unread = whole && request->unread;
     exchange_free(&request->exchange);
     free(request);
     if (keep)
         slots_await(&server->slots, slot);
+    if (unread)
+        slots_linger(&server->slots, slot);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,

@@ -101,7 +101,9 @@ static void look(struct state *state, int slot)
     case SLOTS_REFUSED:
         slots_refused(slots);
         slots_answer(fd, head.status, head.why);
-        drop(state, slot);
+        slots_enter(slots, slot, CONNECTION_LINGER);
+        if (slots_look(slots, slot, &head) == SLOTS_GONE)
+            drop(state, slot);
         break;
     case SLOTS_GONE:
         drop(state, slot);
