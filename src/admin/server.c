@@ -313,17 +313,27 @@ static void call_view(struct request *request)
               SRUN_STR("path", request->exchange.path), SRUN_STR("error", text));
 }
 
+/* Who is put off does not count, not even for a moment. */
+static bool begin_job(struct server *server)
+{
+    unsigned running = atomic_load(&server->jobs);
+    while (running < SERVER_JOBS_MAX)
+        if (atomic_compare_exchange_weak(&server->jobs, &running, running + 1))
+            return true;
+    return false;
+}
+
 static void call_job(struct request *request)
 {
     struct server *server = request->server;
-    if (atomic_fetch_add(&server->jobs, 1) < SERVER_JOBS_MAX) {
-        slots_note(&server->slots, request->slot, request->exchange.path);
-        call_view(request);
-        slots_note(&server->slots, request->slot, "");
-    } else {
+    if (!begin_job(server)) {
         srun_admin_add_header(&request->exchange, "Retry-After", "1");
         refuse(request, 429, "four of these are running already");
+        return;
     }
+    slots_note(&server->slots, request->slot, request->exchange.path);
+    call_view(request);
+    slots_note(&server->slots, request->slot, "");
     atomic_fetch_sub(&server->jobs, 1);
 }
 
@@ -360,7 +370,7 @@ static enum MHD_Result answer(struct request *request)
 {
     if (request->bodied) /* without a body it is busy since its head */
         slots_enter(&request->server->slots, request->slot, CONNECTION_BUSY);
-    if (!request->refused) {
+    if (!request->refused && !request->exchange.body.failed) {
         if (request->found.job)
             call_job(request);
         else
