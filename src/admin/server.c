@@ -216,7 +216,7 @@ static const char *why_malformed(struct request *request)
     return NULL;
 }
 
-static struct access_ask ask_of(struct request *request, const char *token)
+static struct access_ask ask_of(struct request *request)
 {
     const struct server *server = request->server;
     const char *method = request->exchange.method;
@@ -230,16 +230,32 @@ static struct access_ask ask_of(struct request *request, const char *token)
         .custom = header(request, "X-Srun-Admin"),
         .authorization = header(request, "Authorization"),
         .allowed_hosts = server->allowed_hosts,
-        .token = token,
         .writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0,
         .needed = request->found.right,
     };
 }
 
-static void judge(struct request *request, const struct access_ask *ask)
+/* The file of the token may be slow to look at, or hang: a probe without one does not need it. */
+static struct access_verdict decide(struct request *request, struct access_ask *ask)
+{
+    struct server *server = request->server;
+    char token[TOKEN_TEXT_MAX] = "";
+    srun_err bad = {0};
+    bool matters = ask->needed > ADMIN_PROBE || ask->authorization != NULL;
+    if (matters && token_get(server->token, token, &bad))
+        ask->token = token;
+    if (bad.code < 0)
+        SRUN_WARN(server->log, "nobody has the token", SRUN_STR("error", bad.text));
+    struct access_verdict verdict = access_judge(ask);
+    ask->token = NULL;
+    explicit_bzero(token, sizeof token);
+    return verdict;
+}
+
+static void judge(struct request *request, struct access_ask *ask)
 {
     struct srun_admin_exchange *exchange = &request->exchange;
-    struct access_verdict verdict = access_judge(ask);
+    struct access_verdict verdict = decide(request, ask);
     exchange->right = verdict.right;
     if (verdict.challenge)
         srun_admin_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"srun\"");
@@ -262,13 +278,7 @@ static void check(struct request *request)
         refuse(request, 400, malformed);
         return;
     }
-    char token[TOKEN_TEXT_MAX];
-    srun_err bad = {0};
-    bool has_token = token_get(server->token, token, &bad);
-    if (bad.code < 0)
-        SRUN_WARN(server->log, "nobody has the token", SRUN_STR("error", bad.text));
-
-    struct access_ask ask = ask_of(request, has_token ? token : NULL);
+    struct access_ask ask = ask_of(request);
     unsigned status =
         routes_find(server->routes, exchange->method, exchange->path, &request->found);
     ask.needed = request->found.right;
@@ -285,7 +295,6 @@ static void check(struct request *request)
     } else {
         judge(request, &ask);
     }
-    explicit_bzero(token, sizeof token);
 }
 
 /* --- answering ------------------------------------------------------------------------------- */

@@ -461,6 +461,25 @@ START_TEST(answers_all_who_had_connected_when_it_stops)
     }
 END_TEST
 
+/* --- probes ---------------------------------------------------------------------------------- */
+
+/* To look at the file is what may hang: what is wrong with it is found by others. */
+START_TEST(a_probe_does_not_look_at_the_file_of_the_token)
+    {
+        port_init(&port);
+        (void)snprintf(token_path, sizeof token_path, "%s/token", harness_folder());
+        write_token(TOKEN "\n");
+        port.config.admin.token_file = token_path;
+        port_start(&port);
+        put_open();
+        ck_assert_uint_eq(port_ask_tcp(&port, GET("/health"))->status, 200);
+        ck_assert_uint_eq(count_logged("nobody has the token"), 0);
+        ck_assert_uint_eq(port_ask_tcp(&port, GET("/echo"))->status, 200);
+        ck_assert_uint_eq(count_logged("nobody has the token"), 1);
+        port_close(&port);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("unit.admin_hostile", writes_that_are_not_let_in_do_not_fill_the_log,
@@ -473,5 +492,6 @@ int main(void)
                    answers_probes_while_more_ask_all_the_time_than_there_is_room_for,
                    takes_as_many_arguments_and_cookies_as_there_is_room_for,
                    answers_who_waited_while_there_was_no_descriptor,
-                   answers_all_who_had_connected_when_it_stops);
+                   answers_all_who_had_connected_when_it_stops,
+                   a_probe_does_not_look_at_the_file_of_the_token);
 }
