@@ -409,7 +409,7 @@ START_TEST(answers_who_waited_while_there_was_no_descriptor)
         to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
         for (int i = 0; i < COUNT; i++) {
             ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
-            port_send(fds[i], GET("/echo"), strlen(GET("/echo")));
+            port_send(fds[i], GET("/health"), strlen(GET("/health")));
         }
         struct pollfd wait = {.fd = fds[0], .events = POLLIN};
         ck_assert_int_eq(poll(&wait, 1, 300), 0); /* it is left waiting, nothing is lost */
@@ -446,7 +446,7 @@ START_TEST(answers_all_who_had_connected_when_it_stops)
         to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
         for (int i = 0; i < COUNT; i++) {
             ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
-            port_send(fds[i], GET("/echo"), strlen(GET("/echo")));
+            port_send(fds[i], GET("/health"), strlen(GET("/health")));
         }
         ck_assert(harness_wait(is_out_of_descriptors, NULL, PORT_LIMIT_MS));
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
