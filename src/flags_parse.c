@@ -133,7 +133,7 @@ static int unknown_flag(const struct flags *flags, const char *argument, srun_er
 
     char dashed[NAME_TEXT_MAX + 2];
     (void)snprintf(dashed, sizeof dashed, "--%s", name);
-    const char *what = text_printable(dashed, 40) ? dashed : text_quote(shown, argument);
+    const char *what = text_printable(dashed, 40) ? dashed : text_quote(shown, dashed);
     if (nearest.best == NULL)
         return srun_fail(err, SRUN_EUSAGE, "%s: no such flag: --help lists them", what);
     return srun_fail(err, SRUN_EUSAGE, "%s: no such flag: did you mean --%s?", what, nearest.best);

@@ -241,7 +241,7 @@ const char *knob_accepted(const struct knob *knob, char out[KNOB_TEXT_MAX])
         [KNOB_PATH] = "a path of up to 4095 bytes",
         [KNOB_PLACE] = "none, a path of up to 4095 bytes",
         [KNOB_ADDRESS] = "none, 127.0.0.1:8778, [::]:8778",
-        [KNOB_NAMES] = "names with commas between",
+        [KNOB_NAMES] = "names without ports, with commas between",
         [KNOB_URL] = "https://host:4318, host:4317",
     };
     if (knob->type != KNOB_WORD)
@@ -364,7 +364,7 @@ static bool accepts(const struct knob *knob, const char *text)
         return false;
     if (knob->type == KNOB_URL)
         return strpbrk(text, " \"<>\\") == NULL;
-    return knob->type != KNOB_NAMES || strpbrk(text, " /\\") == NULL;
+    return knob->type != KNOB_NAMES || strpbrk(text, " :*/\\") == NULL;
 }
 
 static int refuse(const struct knob *knob, const char *text, int code, const char *where,

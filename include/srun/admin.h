@@ -36,8 +36,9 @@ SRUN_API const char *srun_admin_header(const srun_admin_exchange *exchange, cons
 SRUN_API const void *srun_admin_body(const srun_admin_exchange *exchange, size_t *size);
 
 /* The response: status [200], type [text/plain; charset=utf-8], and a body that grows. Out of
- * memory shows as status 500. Headers and the type are copied; what holds a line break is left
- * out. Threads: the handler's. */
+ * memory shows as status 500. Headers and the type are copied. Left out is what is empty or holds a
+ * control character, and what says where a response ends: Connection, Content-Length, Keep-Alive,
+ * Trailer, Transfer-Encoding, Upgrade. Threads: the handler's. */
 SRUN_API void srun_admin_status(srun_admin_exchange *exchange, unsigned status);
 SRUN_API void srun_admin_type(srun_admin_exchange *exchange, const char *type);
 SRUN_API void srun_admin_add_header(srun_admin_exchange *exchange, const char *name,

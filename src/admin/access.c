@@ -128,14 +128,21 @@ static const char *why_cross_site(const struct access_ask *ask)
     return NULL;
 }
 
-/* An image or script that is one of our pages: it cannot be read there, but it costs work here.
- * Another port of this host is another origin on the same site. */
+/* To a frame, an <object> and the like a browser navigates, too. */
+static bool is_link(const struct access_ask *ask)
+{
+    return ask->fetch_mode != NULL && strcmp(ask->fetch_mode, "navigate") == 0 &&
+           (ask->fetch_dest == NULL || strcmp(ask->fetch_dest, "document") == 0);
+}
+
+/* An image, script or frame that is one of our pages: it cannot be read there, but it costs work
+ * here. Another port of this host is another origin on the same site. */
 static bool is_embedded(const struct access_ask *ask)
 {
     return ask->needed > ADMIN_PROBE && ask->fetch_site != NULL &&
            (strcmp(ask->fetch_site, "cross-site") == 0 ||
             strcmp(ask->fetch_site, "same-site") == 0) &&
-           (ask->fetch_mode == NULL || strcmp(ask->fetch_mode, "navigate") != 0);
+           !is_link(ask);
 }
 
 struct access_verdict access_judge(const struct access_ask *ask)

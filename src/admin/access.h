@@ -20,7 +20,7 @@ struct access_peer {
 /* Of a request; NULL: it has no such field. */
 struct access_ask {
     struct access_peer peer;
-    const char *host, *origin, *fetch_site, *fetch_mode, *authorization;
+    const char *host, *origin, *fetch_site, *fetch_mode, *fetch_dest, *authorization;
     const char *custom;        /* X-Srun-Admin */
     const char *allowed_hosts; /* the setting, or NULL */
     const char *token;         /* that gives the right to write; NULL: there is none */

@@ -7,10 +7,9 @@
 #define LOOK_NS (30 * NS_PER_S)
 
 static const int64_t limits[] = {
-    [CONNECTION_HEAD] = 5 * NS_PER_S,
-    [CONNECTION_BODY] = 10 * NS_PER_S,
-    [CONNECTION_WRITING] = 30 * NS_PER_S,
-    [CONNECTION_IDLE] = 75 * NS_PER_S,
+    [CONNECTION_HEAD] = 5 * NS_PER_S,     [CONNECTION_BODY] = 10 * NS_PER_S,
+    [CONNECTION_WRITING] = 30 * NS_PER_S, [CONNECTION_IDLE] = 75 * NS_PER_S,
+    [CONNECTION_LINGER] = 5 * NS_PER_S,
 };
 
 static bool counts(enum connection_state state)
@@ -61,7 +60,7 @@ void connections_close(struct connections *all, int slot)
 static bool is_waiting(const struct connection *one)
 {
     return one->state == CONNECTION_HEAD || one->state == CONNECTION_BODY ||
-           one->state == CONNECTION_IDLE;
+           one->state == CONNECTION_IDLE || one->state == CONNECTION_LINGER;
 }
 
 /* In a flood of clients that say nothing each has little time; a few may take longer, if only

@@ -21,6 +21,7 @@ enum connection_state {
     CONNECTION_BUSY,    /* a view runs: no limit */
     CONNECTION_WRITING, /* since the last progress: 30 s */
     CONNECTION_IDLE,    /* kept alive, nothing has come yet: 75 s */
+    CONNECTION_LINGER,  /* refused; what it still sends is thrown away: 5 s */
     CONNECTION_LEAVING  /* shut down, and about to be closed */
 };
 
@@ -46,9 +47,9 @@ void connections_enter(struct connections *all, int slot, enum connection_state 
 void connections_leave(struct connections *all, int slot);
 void connections_close(struct connections *all, int slot);
 
-/* Who has to go when all are taken: the one that is incomplete or idle for longest, but none whose
- * head has had less than the grace to come; else the one that takes its response so slowly that it
- * needs more than 5 s; never a busy one. -1: nobody. */
+/* Who has to go when all are taken: the one that is incomplete, idle or refused for longest, but
+ * none whose head has had less than the grace to come; else the one that takes its response so
+ * slowly that it needs more than 5 s; never a busy one. -1: nobody. */
 #define CONNECTIONS_GRACE_NS (INT64_C(5) * 1000 * 1000)        /* more than half say nothing */
 #define CONNECTIONS_LONG_GRACE_NS (INT64_C(100) * 1000 * 1000) /* fewer */
 int connections_victim(const struct connections *all, int64_t now);

@@ -181,24 +181,55 @@ static int symbol_view(srun_admin_exchange *exchange, srun_err *err)
 
 /* --- cmdline --------------------------------------------------------------------------------- */
 
-/* A secret may stand in the argument behind its name, so all of them are looked at as one text,
- * with a tab between them. As Go's, what comes out has a NUL there. */
+/* Up to where its value begins: "--name", "NAME=". 0: it is not named as a secret. */
+static size_t secret_name_size(char *argument)
+{
+    static const char in_names[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t size = strspn(argument, in_names);
+    char end = argument[size];
+    if (end != '=' && (end != '\0' || argument[0] != '-'))
+        return 0;
+    argument[size] = '\0';
+    bool secret = redact_is_secret(argument);
+    argument[size] = end;
+    return secret ? size + (end == '=') : 0;
+}
+
+/* A value is hidden whole, whatever blanks it holds; *is_value: the argument before was its name.
+ */
+static void put_argument(srun_admin_exchange *exchange, char *argument, bool *is_value)
+{
+    char clean[COMMAND_MAX];
+    size_t name = secret_name_size(argument);
+    bool hidden = *is_value;
+    *is_value = name > 0 && argument[name] == '\0' && argument[name - 1] != '=';
+    if (hidden) {
+        srun_admin_write(exchange, "***", 3);
+    } else if (name > 0) {
+        srun_admin_write(exchange, argument, name);
+        if (argument[name] != '\0')
+            srun_admin_write(exchange, "***", 3);
+    } else {
+        (void)redact_text(clean, sizeof clean, argument);
+        srun_admin_write(exchange, clean, strlen(clean));
+    }
+}
+
+/* As Go's: the arguments with a NUL between them. */
 static int cmdline_view(srun_admin_exchange *exchange, srun_err *err)
 {
-    auto_free char *text = calloc(1, COMMAND_MAX), *clean = calloc(1, 2 * COMMAND_MAX);
+    auto_free char *text = calloc(1, COMMAND_MAX);
     auto_close int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    if (text == NULL || clean == NULL)
+    if (text == NULL)
         return srun_fail(err, -ENOMEM, "cmdline: out of memory");
     ssize_t size = fd >= 0 ? read(fd, text, COMMAND_MAX - 1) : -1;
-    for (ssize_t i = 0; i < size - 1; i++)
-        if (text[i] == '\0' || text[i] == '\t')
-            text[i] = '\t';
-    (void)redact_text(clean, (size_t)2 * COMMAND_MAX, text);
-    size_t length = strlen(clean);
-    for (size_t i = 0; i < length; i++)
-        if (clean[i] == '\t')
-            clean[i] = '\0';
-    srun_admin_write(exchange, clean, length);
+    bool is_value = false;
+    for (ssize_t at = 0; at < size; at += (ssize_t)strlen(text + at) + 1) {
+        if (at > 0)
+            srun_admin_write(exchange, "", 1);
+        put_argument(exchange, text + at, &is_value);
+    }
     return 0;
 }
 

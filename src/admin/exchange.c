@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "admin/exchange.h"
 
+#include "admin/columns.h"
+#include "base/ensure.h"
 #include "base/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void free_pair(struct exchange_pair *pair)
 {
@@ -94,9 +97,18 @@ void srun_admin_status(srun_admin_exchange *exchange, unsigned status)
     exchange->status = status;
 }
 
+/* What a header may say: libmicrohttpd takes no empty one, and no tab. */
+static bool is_value(const char *value)
+{
+    for (const char *c = value; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return false;
+    return value[0] != '\0';
+}
+
 void srun_admin_type(srun_admin_exchange *exchange, const char *type)
 {
-    if (strpbrk(type, "\r\n") == NULL)
+    if (is_value(type))
         (void)snprintf(exchange->type, sizeof exchange->type, "%s", type); /* cut to fit */
 }
 
@@ -113,18 +125,33 @@ void srun_admin_printf(srun_admin_exchange *exchange, const char *format, ...)
     va_end(arguments);
 }
 
+/* Where a response ends, and what becomes of its connection, is not a view's to say. */
+static bool is_framing(const char *name)
+{
+    static const char *const names[] = {"Connection", "Content-Length", "Keep-Alive",
+                                        "Trailer",    "Upgrade",        "Transfer-Encoding"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool is_header(const char *name, const char *value)
 {
     for (const char *c = name; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f || *c == ':')
             return false;
-    return name[0] != '\0' && strpbrk(value, "\r\n") == NULL;
+    return name[0] != '\0' && is_value(value) && !is_framing(name);
 }
 
 void srun_admin_add_header(srun_admin_exchange *exchange, const char *name, const char *value)
 {
     if (!is_header(name, value))
         return;
+    if (strcasecmp(name, "Content-Type") == 0) { /* there is one already */
+        srun_admin_type(exchange, value);
+        return;
+    }
     struct exchange_pair *pair = calloc(1, sizeof *pair);
     if (pair != NULL) {
         pair->name = strdup(name);
@@ -165,7 +192,8 @@ int exchange_refuse(srun_admin_exchange *exchange, unsigned status, const char *
         buf_text(&exchange->out, "\n");
     } else {
         srun_admin_type(exchange, "text/plain; charset=utf-8");
-        buf_printf(&exchange->out, "%s\n", text);
+        (void)columns_plain(&exchange->out, text);
+        buf_text(&exchange->out, "\n");
     }
     return 0;
 }

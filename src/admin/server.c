@@ -35,6 +35,7 @@ struct request {
     bool hosted, doubled, encoded; /* fields that were seen */
     bool let_in;                   /* who asks may have it */
     bool bodied;                   /* a body is to come */
+    bool unread;                   /* and is not waited for */
     bool keep;
 };
 
@@ -215,7 +216,7 @@ static const char *why_malformed(struct request *request)
     return NULL;
 }
 
-static struct access_ask ask_of(struct request *request, const char *token)
+static struct access_ask ask_of(struct request *request)
 {
     const struct server *server = request->server;
     const char *method = request->exchange.method;
@@ -225,19 +226,36 @@ static struct access_ask ask_of(struct request *request, const char *token)
         .origin = header(request, "Origin"),
         .fetch_site = header(request, "Sec-Fetch-Site"),
         .fetch_mode = header(request, "Sec-Fetch-Mode"),
+        .fetch_dest = header(request, "Sec-Fetch-Dest"),
         .custom = header(request, "X-Srun-Admin"),
         .authorization = header(request, "Authorization"),
         .allowed_hosts = server->allowed_hosts,
-        .token = token,
         .writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0,
         .needed = request->found.right,
     };
 }
 
-static void judge(struct request *request, const struct access_ask *ask)
+/* The file of the token may be slow to look at, or hang: a probe without one does not need it. */
+static struct access_verdict decide(struct request *request, struct access_ask *ask)
+{
+    struct server *server = request->server;
+    char token[TOKEN_TEXT_MAX] = "";
+    srun_err bad = {0};
+    bool matters = ask->needed > ADMIN_PROBE || ask->authorization != NULL;
+    if (matters && token_get(server->token, token, &bad))
+        ask->token = token;
+    if (bad.code < 0)
+        SRUN_WARN(server->log, "nobody has the token", SRUN_STR("error", bad.text));
+    struct access_verdict verdict = access_judge(ask);
+    ask->token = NULL;
+    explicit_bzero(token, sizeof token);
+    return verdict;
+}
+
+static void judge(struct request *request, struct access_ask *ask)
 {
     struct srun_admin_exchange *exchange = &request->exchange;
-    struct access_verdict verdict = access_judge(ask);
+    struct access_verdict verdict = decide(request, ask);
     exchange->right = verdict.right;
     if (verdict.challenge)
         srun_admin_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"srun\"");
@@ -260,13 +278,7 @@ static void check(struct request *request)
         refuse(request, 400, malformed);
         return;
     }
-    char token[TOKEN_TEXT_MAX];
-    srun_err bad = {0};
-    bool has_token = token_get(server->token, token, &bad);
-    if (bad.code < 0)
-        SRUN_WARN(server->log, "nobody has the token", SRUN_STR("error", bad.text));
-
-    struct access_ask ask = ask_of(request, has_token ? token : NULL);
+    struct access_ask ask = ask_of(request);
     unsigned status =
         routes_find(server->routes, exchange->method, exchange->path, &request->found);
     ask.needed = request->found.right;
@@ -283,7 +295,6 @@ static void check(struct request *request)
     } else {
         judge(request, &ask);
     }
-    explicit_bzero(token, sizeof token);
 }
 
 /* --- answering ------------------------------------------------------------------------------- */
@@ -311,17 +322,27 @@ static void call_view(struct request *request)
               SRUN_STR("path", request->exchange.path), SRUN_STR("error", text));
 }
 
+/* Who is put off does not count, not even for a moment. */
+static bool begin_job(struct server *server)
+{
+    unsigned running = atomic_load(&server->jobs);
+    while (running < SERVER_JOBS_MAX)
+        if (atomic_compare_exchange_weak(&server->jobs, &running, running + 1))
+            return true;
+    return false;
+}
+
 static void call_job(struct request *request)
 {
     struct server *server = request->server;
-    if (atomic_fetch_add(&server->jobs, 1) < SERVER_JOBS_MAX) {
-        slots_note(&server->slots, request->slot, request->exchange.path);
-        call_view(request);
-        slots_note(&server->slots, request->slot, "");
-    } else {
+    if (!begin_job(server)) {
         srun_admin_add_header(&request->exchange, "Retry-After", "1");
         refuse(request, 429, "four of these are running already");
+        return;
     }
+    slots_note(&server->slots, request->slot, request->exchange.path);
+    call_view(request);
+    slots_note(&server->slots, request->slot, "");
     atomic_fetch_sub(&server->jobs, 1);
 }
 
@@ -329,10 +350,12 @@ static enum MHD_Result add_argument(void *cls, enum MHD_ValueKind kind, const ch
                                     const char *value)
 {
     (void)kind;
-    char *out = cls;
+    char *out = cls, clean[QUERY_MAX] = "";
     size_t used = strlen(out);
+    if (value != NULL) /* by itself: it may hold blanks */
+        (void)redact_value(clean, sizeof clean, name, value);
     (void)snprintf(out + used, QUERY_MAX - used, "%s%s%s%s", used > 0 ? "&" : "", name,
-                   value != NULL ? "=" : "", value != NULL ? value : ""); /* cut to fit */
+                   value != NULL ? "=" : "", clean); /* cut to fit */
     return MHD_YES;
 }
 
@@ -356,7 +379,7 @@ static enum MHD_Result answer(struct request *request)
 {
     if (request->bodied) /* without a body it is busy since its head */
         slots_enter(&request->server->slots, request->slot, CONNECTION_BUSY);
-    if (!request->refused) {
+    if (!request->refused && !request->exchange.body.failed) {
         if (request->found.job)
             call_job(request);
         else
@@ -408,6 +431,7 @@ static enum MHD_Result begin(struct request *request)
         return MHD_YES;
     }
     request->keep = false;
+    request->unread = true;
     return send_response(request);
 }
 
@@ -443,11 +467,14 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
         return;
     *state = NULL;
     int slot = request->slot;
-    bool keep = request->keep && why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool keep = whole && request->keep, unread = whole && request->unread;
     exchange_free(&request->exchange);
     free(request);
     if (keep)
         slots_await(&server->slots, slot);
+    if (unread)
+        slots_linger(&server->slots, slot);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,

@@ -63,3 +63,9 @@ const char *show_level(char out[SHOW_MAX], int level)
         (void)snprintf(out, SHOW_MAX, "%s%+" PRId64, names[i].name, distance);
     return out;
 }
+
+const char *show_right(enum admin_right right)
+{
+    static const char *const names[] = {"nothing", "probe", "read", "write"};
+    return (unsigned)right < sizeof names / sizeof names[0] ? names[right] : names[0];
+}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Numbers as people write them. PURE but for the time zone.
+ * Numbers, times and rights as people write them. PURE but for the time zone.
  */
 #ifndef ADMIN_SHOW_H
 #define ADMIN_SHOW_H
+
+#include "admin/admin.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,5 +20,8 @@ const char *show_time(char out[SHOW_MAX], int64_t unix_ms);
 
 /* "debug", "info+2": as srun_level_parse reads it. */
 const char *show_level(char out[SHOW_MAX], int level);
+
+/* "probe", "read", "write"; "nothing". */
+const char *show_right(enum admin_right right);
 
 #endif

@@ -207,11 +207,35 @@ bool slots_busy(struct slots *slots, int slot, struct slot *out)
 
 /* --- a head ---------------------------------------------------------------------------------- */
 
+static enum connection_state state_of(struct slots *slots, int slot)
+{
+    pthread_mutex_lock(&slots->lock);
+    enum connection_state state = slots->all.slots[slot].state;
+    pthread_mutex_unlock(&slots->lock);
+    return state;
+}
+
+#define THROWN_MAX ((size_t)1024 * 1024) /* who sends more is not listening */
+
+static enum slots_seen throw_away(struct slots *slots, int slot)
+{
+    char data[HEAD_MAX];
+    ssize_t got;
+    while ((got = recv(slots->all.slots[slot].fd, data, sizeof data, MSG_DONTWAIT)) > 0) {
+        slots->each[slot].thrown += (size_t)got;
+        if (slots->each[slot].thrown > THROWN_MAX)
+            return SLOTS_GONE;
+    }
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? SLOTS_NOTHING : SLOTS_GONE;
+}
+
 /* What comes behind this request, before it is answered, is not answered: the client has to come
  * again for it. */
 enum slots_seen slots_look(struct slots *slots, int slot, struct head *head)
 {
     char data[HEAD_MAX];
+    if (state_of(slots, slot) == CONNECTION_LINGER)
+        return throw_away(slots, slot);
     ssize_t got = recv(slots->all.slots[slot].fd, data, sizeof data, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? SLOTS_NOTHING : SLOTS_GONE;
@@ -250,7 +274,7 @@ static const char *reason(unsigned status)
     }
 }
 
-/* What has come is read first: closing a socket with unread data would take the response back. */
+/* What has come is read first, as in slots_linger. */
 void slots_answer(int fd, unsigned status, const char *why)
 {
     char text[512];
@@ -317,14 +341,6 @@ bool slots_may_stay(struct slots *slots, int slot)
     return slots->each[slot].keep && !crowded && !is_ahead(slots, slot);
 }
 
-static bool is_leaving(struct slots *slots, int slot)
-{
-    pthread_mutex_lock(&slots->lock);
-    bool leaving = slots->all.slots[slot].state == CONNECTION_LEAVING;
-    pthread_mutex_unlock(&slots->lock);
-    return leaving;
-}
-
 static void leave(struct slots *slots, int slot)
 {
     pthread_mutex_lock(&slots->lock);
@@ -348,7 +364,7 @@ static enum slots_seen look_until_decided(struct slots *slots, int slot, struct 
         enum slots_seen seen = slots_look(slots, slot, head);
         if (seen != SLOTS_NOTHING && seen != SLOTS_MORE)
             return seen;
-        if (is_leaving(slots, slot))
+        if (state_of(slots, slot) == CONNECTION_LEAVING)
             return SLOTS_GONE;
         if (seen == SLOTS_NOTHING || poller >= 0)
             continue;
@@ -357,6 +373,15 @@ static enum slots_seen look_until_decided(struct slots *slots, int slot, struct 
         if (poller < 0 || fd_poller_add(poller, fd, 0, true) < 0)
             return SLOTS_GONE;
     }
+}
+
+void slots_linger(struct slots *slots, int slot)
+{
+    struct pollfd wait = {.fd = slots->all.slots[slot].fd, .events = POLLIN};
+    slots_enter(slots, slot, CONNECTION_LINGER);
+    (void)shutdown(wait.fd, SHUT_WR); /* or it has gone */
+    while (throw_away(slots, slot) == SLOTS_NOTHING)
+        (void)poll(&wait, 1, -1); /* ends when the watch shuts it down */
 }
 
 void slots_await(struct slots *slots, int slot)
@@ -370,6 +395,7 @@ void slots_await(struct slots *slots, int slot)
     case SLOTS_REFUSED:
         slots_refused(slots);
         slots_answer(slots->all.slots[slot].fd, head.status, head.why);
+        slots_linger(slots, slot);
         break;
     default:
         break;

@@ -23,6 +23,7 @@ struct slot {
     bool handed_over;         /* to libmicrohttpd */
     bool keep;                /* another request may follow the present one; of its thread */
     uint64_t approved;        /* how many bytes were looked at and found good; of its thread */
+    size_t thrown;            /* how many were thrown away; of its thread */
 };
 
 struct slots {
@@ -98,6 +99,11 @@ bool slots_may_stay(struct slots *slots, int slot);
 /* Between two requests: waits for the next head. When it is not one, says so and shuts down. */
 void slots_await(struct slots *slots, int slot);
 
+/* Its last response is out, and what was to come before that may still come: it is thrown away
+ * until the client hangs up. A socket that is closed with unread data would take the response back.
+ */
+void slots_linger(struct slots *slots, int slot);
+
 /* --- by both --------------------------------------------------------------------------------- */
 
 enum slots_seen {
@@ -108,7 +114,7 @@ enum slots_seen {
     SLOTS_GONE /* the client has hung up */
 };
 
-/* Looks at what has come without taking it. */
+/* Looks at what has come without taking it; but takes it, and sees nothing, in LINGER. */
 enum slots_seen slots_look(struct slots *slots, int slot, struct head *head);
 
 /* Why it is refused, as a response. */

@@ -17,20 +17,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-static const char *right_name(enum admin_right right)
-{
-    switch (right) {
-    case ADMIN_WRITE:
-        return "write";
-    case ADMIN_READ:
-        return "read";
-    case ADMIN_PROBE:
-        return "probe";
-    default:
-        return "nothing";
-    }
-}
-
 /* --- parts ----------------------------------------------------------------------------------- */
 
 static void program_json(struct json *json, const struct survey *survey)
@@ -64,7 +50,7 @@ static void asker_json(struct json *json, const srun_admin_exchange *exchange)
     char level[SHOW_MAX];
     const srun_logger *log = srun_runner_log(admin_host(exchange->admin)->runner);
     int64_t left = revert_left_ms(admin_revert(exchange->admin), clock_real_now());
-    json_str(json, "right", right_name(exchange->right));
+    json_str(json, "right", show_right(exchange->right));
     json_bool(json, "profiling", admin_host(exchange->admin)->profile != NULL);
     if (log != NULL)
         json_str(json, "log_level", show_level(level, srun_logger_level(log)));

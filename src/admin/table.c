@@ -3,6 +3,7 @@
  * Which tables there are, and the page that says what there is at all: /help.
  */
 #include "admin/columns.h"
+#include "admin/show.h"
 #include "admin/views.h"
 
 #include <string.h>
@@ -16,15 +17,9 @@ int views_end_json(srun_admin_exchange *exchange, struct json *json)
 
 /* --- /help ----------------------------------------------------------------------------------- */
 
-static const char *right_name(enum admin_right right)
-{
-    static const char *const names[] = {"", "probe", "read", "write"};
-    return (unsigned)right < sizeof names / sizeof names[0] ? names[right] : "";
-}
-
 static const char *own_right(const struct routes_user *route)
 {
-    return right_name(strcmp(route->method, "GET") == 0 ? ADMIN_READ : ADMIN_WRITE);
+    return show_right(strcmp(route->method, "GET") == 0 ? ADMIN_READ : ADMIN_WRITE);
 }
 
 static void help_text(struct buf *out, const struct admin *admin)
@@ -37,7 +32,7 @@ static void help_text(struct buf *out, const struct admin *admin)
             continue;
         columns_add(&table, route->method);
         columns_add(&table, route->path);
-        columns_add(&table, right_name(route->right));
+        columns_add(&table, show_right(route->right));
         columns_add(&table, route->help);
     }
     for (const struct routes_user *own = admin_routes(admin); own != NULL; own = own->next) {
@@ -68,7 +63,7 @@ static int help_view(srun_admin_exchange *exchange, srun_err *err)
         json_open(&json, NULL, '{');
         json_str(&json, "method", route->method);
         json_str(&json, "path", route->path);
-        json_str(&json, "needs", right_name(route->right));
+        json_str(&json, "needs", show_right(route->right));
         json_str(&json, "help", route->help);
         json_close(&json);
     }

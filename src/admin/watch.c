@@ -101,7 +101,9 @@ static void look(struct state *state, int slot)
     case SLOTS_REFUSED:
         slots_refused(slots);
         slots_answer(fd, head.status, head.why);
-        drop(state, slot);
+        slots_enter(slots, slot, CONNECTION_LINGER);
+        if (slots_look(slots, slot, &head) == SLOTS_GONE)
+            drop(state, slot);
         break;
     case SLOTS_GONE:
         drop(state, slot);
@@ -147,18 +149,20 @@ static bool has_room(struct state *state)
     return at <= now;
 }
 
-static void accept_some(struct state *state, const struct watch_listener *listener)
+/* True: there may be more. */
+static bool accept_some(struct state *state, const struct watch_listener *listener)
 {
-    for (int i = 0; i < AT_ONCE && has_room(state); i++) {
+    int taken = 0;
+    for (; taken < AT_ONCE && has_room(state); taken++) {
         struct sockaddr_storage from = {0};
         socklen_t length = sizeof from;
         int fd =
             srun_accept_now(state->server->ctx, listener->fd, (struct sockaddr *)&from, &length);
         if (fd == -EAGAIN || fd == -ENOENT)
-            return;
+            return false;
         if (fd < 0) {
             rest(state, fd);
-            return;
+            return false;
         }
         struct slot as = {.peer.loopback = listener->loopback};
         if (from.ss_family == AF_INET || from.ss_family == AF_INET6)
@@ -167,6 +171,7 @@ static void accept_some(struct state *state, const struct watch_listener *listen
             name_local(fd, &as);
         take(state, fd, &as);
     }
+    return taken == AT_ONCE;
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */
@@ -197,7 +202,7 @@ static void take_tag(struct state *state, uint32_t tag)
     else if (tag == TAG_REVERT)
         run_revert(state);
     else if (tag >= TAG_LISTENER)
-        accept_some(state, &state->listeners[tag - TAG_LISTENER]);
+        (void)accept_some(state, &state->listeners[tag - TAG_LISTENER]); /* the rest soon */
 }
 
 static void take_tags(struct state *state, const uint32_t *tags, int count)
@@ -252,6 +257,14 @@ static int prepare(struct state *state, srun_err *err)
     return rc;
 }
 
+/* As many of the backlog as there is room for. */
+static void accept_rest(struct state *state, const struct watch_listener *listener)
+{
+    int rounds = CONNECTIONS_MAX / AT_ONCE;
+    while (rounds-- > 0 && accept_some(state, listener))
+        continue;
+}
+
 /* What was promised an answer by the backlog is taken, so that nothing that was accepted is lost;
  * then nobody comes any more. */
 static void close_listeners(struct state *state)
@@ -261,7 +274,7 @@ static void close_listeners(struct state *state)
     for (size_t i = 0; i < state->count; i++) {
         if (state->listeners[i].fd < 0)
             continue;
-        accept_some(state, &state->listeners[i]);
+        accept_rest(state, &state->listeners[i]);
         fd_poller_remove(state->gates, srun_gate_fd(ctx, state->listeners[i].fd));
         (void)srun_listen_close(ctx, state->listeners[i].name); /* it is there */
     }

@@ -9,20 +9,22 @@
 #include <math.h>
 #include <string.h>
 
-/* Text that is UTF-8. */
+/* Text that is UTF-8. The C1 controls, which some terminals obey, are U+0080 to U+009F. */
 static void quote_valid(struct buf *out, const char *text, size_t size)
 {
     size_t from = 0;
     for (size_t at = 0; at < size; at++) {
         unsigned char c = (unsigned char)text[at];
-        if (c >= 0x20 && c != 0x7f && c != '"' && c != '\\')
+        bool c1 = c == 0xc2 && (unsigned char)text[at + 1] < 0xa0;
+        if (c >= 0x20 && c != 0x7f && c != '"' && c != '\\' && !c1)
             continue;
         buf_add(out, text + from, at - from);
+        at += c1;
         from = at + 1;
         if (c == '"' || c == '\\')
             buf_printf(out, "\\%c", c);
         else
-            buf_printf(out, "\\u%04x", c);
+            buf_printf(out, "\\u%04x", (unsigned char)text[at]);
     }
     buf_add(out, text + from, size - from);
 }

@@ -11,6 +11,8 @@
  * O_NONBLOCK is never set, because other processes share the file description. Kernels that know
  * RWF_NOWAIT for the file are asked per call; for the others the file is polled, and then takes a
  * piece of PIPE_BUF without blocking, unless another process fills the room in between.
+ *
+ * A child of fork writes as its parent does, whoever held a sink at that moment.
  */
 #include "log/sink.h"
 
@@ -62,6 +64,44 @@ struct sink {
 /* Guards the list and the reference counts; a leaf. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sink *registry;
+
+/* --- fork ------------------------------------------------------------------------------------ */
+
+static void init_turn(struct sink *sink)
+{
+    (void)thread_cond_init(&sink->turn);
+    pthread_mutex_init(&sink->turn_lock, NULL);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&registry_lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+}
+
+/* The thread that held a sink is not there to give it back, and the rest of a record is its
+ * parent's to write. */
+static void in_child(void)
+{
+    for (struct sink *sink = registry; sink != NULL; sink = sink->next) {
+        atomic_store(&sink->busy, false);
+        atomic_store(&sink->waiting, 0);
+        atomic_store(&sink->head.rest, 0);
+        init_turn(sink);
+    }
+    after_fork();
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, in_child); /* without memory for it: no guard */
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
 
 static int64_t deadline(struct patience *patience)
 {
@@ -293,13 +333,7 @@ static struct sink *make_locked(int fd, const struct stat *status)
     sink->kind = kind_of(fd, status);
     sink->head.is_file = sink->kind == KIND_FILE;
 
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&sink->turn, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&sink->turn_lock, NULL);
-
+    init_turn(sink);
     sink->next = registry;
     registry = sink;
     return sink;
@@ -311,6 +345,8 @@ int sink_open(struct sink **out, int fd, srun_err *err)
     if (fstat(fd, &status) < 0)
         return srun_fail(err, -errno, "log: descriptor %d: %m", fd);
 
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, watch_forks);
     pthread_mutex_lock(&registry_lock);
     struct sink *sink = find_locked(&status);
     if (sink == NULL)

@@ -151,6 +151,8 @@ static int own(void *user, srun_admin_exchange *exchange, srun_err *err)
     (void)user, (void)err;
     srun_admin_add_header(exchange, "X-Own", "yes");
     const void *body = srun_admin_body(exchange, &size);
+    bool posted = strcmp(srun_admin_method(exchange), "POST") == 0;
+    SCENARIO_ASSERT(size == (posted ? 5 : 0), "a part of the body: %zu bytes", size);
     srun_admin_write(exchange, body, size);
     return 0;
 }

@@ -77,7 +77,8 @@ static void check_verdict(const struct access_ask *ask)
     ENSURE(right >= ask->needed && right > ADMIN_NOTHING);
     bool foreign = ask->fetch_site != NULL && (strcmp(ask->fetch_site, "cross-site") == 0 ||
                                                strcmp(ask->fetch_site, "same-site") == 0);
-    bool followed = ask->fetch_mode != NULL && strcmp(ask->fetch_mode, "navigate") == 0;
+    bool followed = ask->fetch_mode != NULL && strcmp(ask->fetch_mode, "navigate") == 0 &&
+                    (ask->fetch_dest == NULL || strcmp(ask->fetch_dest, "document") == 0);
     ENSURE(!foreign || followed || (ask->needed <= ADMIN_PROBE && !ask->writes));
     if (!ask->writes)
         return;
@@ -100,6 +101,7 @@ static void check_access(char *text, unsigned char bits)
     ask.authorization = next_line(&text);
     ask.token = next_line(&text);
     ask.allowed_hosts = next_line(&text);
+    ask.fetch_dest = next_line(&text);
     check_verdict(&ask);
     if (access_admits_host(&ask) && ask.host != NULL && !ask.peer.local) {
         size_t size = strcspn(ask.host, ":");

@@ -211,21 +211,32 @@ END_TEST
 START_TEST(serves_links_of_another_site_but_nothing_that_it_embeds)
     {
         static const struct {
-            const char *site, *mode;
+            const char *site, *mode, *dest;
             enum admin_right needed;
             unsigned status;
-        } cases[] = {
-            {"cross-site", "no-cors", ADMIN_READ, 403}, {"cross-site", "cors", ADMIN_READ, 403},
-            {"same-site", "no-cors", ADMIN_READ, 403},  {"same-site", "navigate", ADMIN_READ, 0},
-            {"cross-site", NULL, ADMIN_READ, 403},      {"cross-site", "navigate", ADMIN_READ, 0},
-            {"cross-site", "no-cors", ADMIN_PROBE, 0},  {"same-origin", "cors", ADMIN_READ, 0},
-            {"none", "navigate", ADMIN_READ, 0},        {NULL, NULL, ADMIN_READ, 0}};
+        } cases[] = {{"cross-site", "navigate", "document", ADMIN_READ, 0},
+                     {"cross-site", "navigate", "iframe", ADMIN_READ, 403},
+                     {"same-site", "navigate", "object", ADMIN_READ, 403},
+                     {"cross-site", "navigate", "iframe", ADMIN_PROBE, 0},
+                     {"same-origin", "navigate", "iframe", ADMIN_READ, 0},
+                     {"cross-site", "no-cors", "image", ADMIN_READ, 403},
+                     {"cross-site", "cors", NULL, ADMIN_READ, 403},
+                     {"same-site", "no-cors", NULL, ADMIN_READ, 403},
+                     {"same-site", "navigate", NULL, ADMIN_READ, 0},
+                     {"cross-site", NULL, NULL, ADMIN_READ, 403},
+                     {"cross-site", NULL, "document", ADMIN_READ, 403},
+                     {"cross-site", "navigate", NULL, ADMIN_READ, 0},
+                     {"cross-site", "no-cors", NULL, ADMIN_PROBE, 0},
+                     {"same-origin", "cors", NULL, ADMIN_READ, 0},
+                     {"none", "navigate", NULL, ADMIN_READ, 0},
+                     {NULL, NULL, NULL, ADMIN_READ, 0}};
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
             const struct access_ask ask = {.peer = near,
                                            .needed = cases[i].needed,
                                            .host = "127.0.0.1",
                                            .fetch_site = cases[i].site,
-                                           .fetch_mode = cases[i].mode};
+                                           .fetch_mode = cases[i].mode,
+                                           .fetch_dest = cases[i].dest};
             ck_assert_uint_eq(access_judge(&ask).status, cases[i].status);
         }
     }

@@ -36,7 +36,8 @@ START_TEST(gives_each_state_its_limit)
         } cases[] = {{CONNECTION_HEAD, 5},
                      {CONNECTION_BODY, 10},
                      {CONNECTION_WRITING, 30},
-                     {CONNECTION_IDLE, 75}};
+                     {CONNECTION_IDLE, 75},
+                     {CONNECTION_LINGER, 5}};
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
             reset();
             int slot = connections_open(&all, 7, AT(1));
@@ -95,6 +96,8 @@ START_TEST(lets_the_oldest_that_waits_go)
         ck_assert_int_eq(connections_victim(&all, AT(1)), 2);
         connections_enter(&all, 2, CONNECTION_BODY, AT(0.0001));
         ck_assert_int_eq(connections_victim(&all, AT(1)), 2);
+        connections_enter(&all, 3, CONNECTION_LINGER, AT(0.00001));
+        ck_assert_int_eq(connections_victim(&all, AT(1)), 3);
     }
 END_TEST
 

@@ -62,7 +62,7 @@ START_TEST(the_log_shows_no_secret_of_a_query)
     {
         open_port();
         ck_assert_uint_eq(port_ask_unix(&port,
-                                        "POST /echo?word=a&api_token=hunter2 HTTP/1.1\r\n" HOST
+                                        "POST /echo?word=a&api_token=no%20hunter2 HTTP/1.1\r\n" HOST
                                         "X-Srun-Admin: 1\r\n\r\n")
                               ->status,
                           200);
@@ -409,7 +409,7 @@ START_TEST(answers_who_waited_while_there_was_no_descriptor)
         to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
         for (int i = 0; i < COUNT; i++) {
             ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
-            port_send(fds[i], GET("/echo"), strlen(GET("/echo")));
+            port_send(fds[i], GET("/health"), strlen(GET("/health")));
         }
         struct pollfd wait = {.fd = fds[0], .events = POLLIN};
         ck_assert_int_eq(poll(&wait, 1, 300), 0); /* it is left waiting, nothing is lost */
@@ -419,6 +419,63 @@ START_TEST(answers_who_waited_while_there_was_no_descriptor)
             (void)close(fds[i]);
         }
         ck_assert_uint_eq(count_logged("accept"), 1);
+        port_close(&port);
+    }
+END_TEST
+
+static bool is_out_of_descriptors(void *unused)
+{
+    (void)unused;
+    return count_logged("accept") == 1;
+}
+
+/* All of the backlog, which nobody could take before: the watch had no descriptors, and rests. */
+START_TEST(answers_all_who_had_connected_when_it_stops)
+    {
+        enum { COUNT = 40 };
+        int fds[COUNT];
+        struct rlimit before;
+        open_port();
+        ck_assert_uint_eq(port_ask_tcp(&port, GET("/echo"))->status, 200);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        const struct rlimit none = {3, before.rlim_max};
+        for (int i = 0; i < COUNT; i++)
+            fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
+            port_send(fds[i], GET("/health"), strlen(GET("/health")));
+        }
+        ck_assert(harness_wait(is_out_of_descriptors, NULL, PORT_LIMIT_MS));
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        port_ask_to_stop(&port);
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert_uint_eq(port_receive(fds[i])->status, 200);
+            (void)close(fds[i]);
+        }
+        (void)pthread_join(port.thread, NULL);
+        ck_assert_int_eq(port.exit_code, 0);
+        port_free(&port);
+    }
+END_TEST
+
+/* --- probes ---------------------------------------------------------------------------------- */
+
+/* To look at the file is what may hang: what is wrong with it is found by others. */
+START_TEST(a_probe_does_not_look_at_the_file_of_the_token)
+    {
+        port_init(&port);
+        (void)snprintf(token_path, sizeof token_path, "%s/token", harness_folder());
+        write_token(TOKEN "\n");
+        port.config.admin.token_file = token_path;
+        port_start(&port);
+        put_open();
+        ck_assert_uint_eq(port_ask_tcp(&port, GET("/health"))->status, 200);
+        ck_assert_uint_eq(count_logged("nobody has the token"), 0);
+        ck_assert_uint_eq(port_ask_tcp(&port, GET("/echo"))->status, 200);
+        ck_assert_uint_eq(count_logged("nobody has the token"), 1);
         port_close(&port);
     }
 END_TEST
@@ -434,5 +491,7 @@ int main(void)
                    a_request_on_the_heels_of_another_is_answered_or_hung_up_on,
                    answers_probes_while_more_ask_all_the_time_than_there_is_room_for,
                    takes_as_many_arguments_and_cookies_as_there_is_room_for,
-                   answers_who_waited_while_there_was_no_descriptor);
+                   answers_who_waited_while_there_was_no_descriptor,
+                   answers_all_who_had_connected_when_it_stops,
+                   a_probe_does_not_look_at_the_file_of_the_token);
 }

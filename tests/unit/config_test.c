@@ -177,6 +177,12 @@ START_TEST(says_in_which_words_a_variable_is_wrong)
              "SRUN_STOP_TIMEOUT: \"876001h\" is out of range: accepted are 1ms to 876000h"},
             {"SRUN_DRAIN_TIMEOUT", "-1ms",
              "SRUN_DRAIN_TIMEOUT: \"-1ms\" is out of range: accepted are 0s to 876000h"},
+            {"SRUN_ADMIN_HOSTS", "ledger.example:8778", /* it would never be the Host */
+             "SRUN_ADMIN_HOSTS: \"ledger.example:8778\" is not a list of names: accepted are "
+             "names without ports, with commas between"},
+            {"SRUN_ADMIN_HOSTS", "a,*.example",
+             "SRUN_ADMIN_HOSTS: \"a,*.example\" is not a list of names: accepted are "
+             "names without ports, with commas between"},
             {"SRUN_LEAKS", "yes",
              "SRUN_LEAKS: \"yes\" is not true or false: accepted are true, false"},
             {"SRUN_UPGRADE", "2",

@@ -176,6 +176,7 @@ START_TEST(says_which_flag_which_value_and_what_is_accepted)
             {{"--conf=x"}, "--conf: no such flag: did you mean --config?"},
             {{"--quite-another"}, "--quite-another: no such flag: --help lists them"},
             {{"--a\nb"}, "\"--a?b\": no such flag: --help lists them"},
+            {{"--a\nb=hunter2"}, "\"--a?b\": no such flag: --help lists them"},
             {{"--ttl"}, "--ttl: the value is missing: accepted is --ttl=1.5s"},
             {{"-name"}, "--name: the value is missing: accepted is --name=VALUE"},
             {{"--config"}, "--config: the value is missing: accepted is --config=VALUE"},

@@ -66,6 +66,9 @@ START_TEST(any_text_is_a_valid_string)
             {"a\"b\\c", "\"a\\\"b\\\\c\""},
             {"\n\t\x01\x7f", "\"\\u000a\\u0009\\u0001\\u007f\""},
             {"caf\xc3\xa9", "\"caf\xc3\xa9\""},
+            {"\xc2\x80\xc2\x9b"
+             "2J\xc2\xa0",
+             "\"\\u0080\\u009b2J\xc2\xa0\""},
             {"\xff", "\"\\ufffd\""},
             {"a\xc3", "\"a\\ufffd\""},
             {"\xc3(", "\"\\ufffd(\""},
