@@ -164,9 +164,11 @@ static void shut_down(srun_runner *runner, srun_cause_kind cause, int code)
     outcome_fix_cause(runner);
 }
 
+/* The copies that were sent go as well: a listener that is open anywhere is one to connect to. */
 static void retire(srun_runner *runner)
 {
     struct succession *succession = of(runner);
+    succession->snapshot = sockets_snapshot_free(succession->snapshot);
     sockets_let_go(&succession->sockets);
     (void)snprintf(runner->reason, sizeof runner->reason, "generation %u, pid %d, has taken over",
                    succession->generation + 1, succession->peer_pid);

@@ -104,8 +104,10 @@ SRUN_API int srun_drain_fd(srun_context *ctx);
 
 /* From now on every new generation gets a copy of fd (which stays the caller's), or of size bytes
  * in a sealed memfd, under a name of its own. A second one of the same name replaces the first.
- * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. forget: 0 or -ENOENT. -EINVAL: the name, or a
- * descriptor that is none; -ENOMEM, -EMFILE. Threads: any. */
+ * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. What the runner has of it is closed when the new
+ * generation serves for good; then an fcntl lock that this process has on the same file goes, as
+ * with every close. forget: 0 or -ENOENT. -EINVAL: the name, or a descriptor that is none;
+ * -ENOMEM, -EMFILE. Threads: any. */
 SRUN_API int srun_upgrade_keep(srun_runner *runner, const char *name, int fd, srun_err *err);
 SRUN_API int srun_upgrade_keep_state(srun_runner *runner, const char *name, const void *data,
                                      size_t size, srun_err *err);

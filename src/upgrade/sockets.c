@@ -221,20 +221,31 @@ size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size)
     return count;
 }
 
-static struct sockets_entry *first_unclaimed_locked(const struct sockets *sockets)
+static bool is_unclaimed(const struct sockets_entry *entry)
+{
+    return entry->state == CAME_IN;
+}
+
+static bool is_kept(const struct sockets_entry *entry)
+{
+    return entry->state == OURS && entry->as.kind != HANDOVER_LISTENER;
+}
+
+static struct sockets_entry *first_locked(const struct sockets *sockets,
+                                          bool (*is_meant)(const struct sockets_entry *entry))
 {
     for (size_t i = 0; i < sockets->count; i++)
-        if (sockets->entries[i]->state == CAME_IN)
+        if (is_meant(sockets->entries[i]))
             return sockets->entries[i];
     return NULL;
 }
 
-void sockets_drop_unclaimed(struct sockets *sockets)
+static void drop_all(struct sockets *sockets, bool (*is_meant)(const struct sockets_entry *entry))
 {
     struct sockets_entry *entry;
     do {
         pthread_mutex_lock(&sockets->lock);
-        entry = first_unclaimed_locked(sockets);
+        entry = first_locked(sockets, is_meant);
         bool with_path = entry != NULL && sockets_owns_path_locked(sockets, entry);
         if (entry != NULL)
             sockets_remove_locked(sockets, entry);
@@ -242,6 +253,16 @@ void sockets_drop_unclaimed(struct sockets *sockets)
         if (entry != NULL)
             sockets_dispose(entry, with_path);
     } while (entry != NULL);
+}
+
+void sockets_drop_unclaimed(struct sockets *sockets)
+{
+    drop_all(sockets, is_unclaimed);
+}
+
+void sockets_drop_kept(struct sockets *sockets)
+{
+    drop_all(sockets, is_kept);
 }
 
 /* --- what is kept ---------------------------------------------------------------------------- */

@@ -67,6 +67,9 @@ void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry 
 /* The modes of paths; without the lock. */
 void sockets_note_options(struct sockets_snapshot *snapshot);
 
+/* Closes what was kept. */
+void sockets_drop_kept(struct sockets *sockets);
+
 /* May this generation unlink its path? */
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry);
 
