@@ -109,7 +109,7 @@ void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry 
 
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry)
 {
-    bool may = sockets->in_office || (entry->made && !sockets->was_in_office);
+    bool may = sockets->in_office || (entry->made && !entry->handed_on);
     return may && !entry->let_go && entry->as.outside == 0 && entry->as.kind == HANDOVER_LISTENER;
 }
 
@@ -135,7 +135,6 @@ void sockets_set_office(struct sockets *sockets, bool in_office)
 {
     pthread_mutex_lock(&sockets->lock);
     sockets->in_office = in_office;
-    sockets->was_in_office |= in_office;
     pthread_mutex_unlock(&sockets->lock);
 }
 
@@ -368,7 +367,7 @@ size_t sockets_to_hand_over(struct sockets *sockets)
 static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *out)
 {
     for (size_t i = 0; i < sockets->count; i++) {
-        const struct sockets_entry *entry = sockets->entries[i];
+        struct sockets_entry *entry = sockets->entries[i];
         if (!is_handed_on(entry))
             continue;
         int fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, FD_LEAST);
@@ -378,6 +377,7 @@ static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *o
         out->shared[out->count] =
             (struct sockets_shared){.bound = entry->bound, .backlog = entry->backlog};
         out->fds[out->count++] = fd;
+        entry->handed_on = true;
     }
     return 0;
 }

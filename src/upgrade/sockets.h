@@ -28,18 +28,17 @@ struct sockets {
     pthread_mutex_t lock; /* guards what follows; never held for long */
     struct sockets_entry **entries;
     size_t count, capacity;
-    _Atomic bool open;  /* the gate; written under the lock */
-    bool in_office;     /* this generation serves, so it may unlink paths */
-    bool was_in_office; /* once at least; until then nobody else knows of what it has made */
-    int dead;           /* a socket of no use, made at the first listen, or -1 */
+    _Atomic bool open;                            /* the gate; written under the lock */
+    bool in_office; /* this generation serves, so it may unlink paths */
+    int dead;       /* a socket of no use, made at the first listen, or -1 */
     _Atomic(struct sockets_page *) pages[SOCKETS_PAGES]; /* listeners by descriptor; read without
                                                             the lock */
 };
 
 void sockets_init(struct sockets *sockets);
 
-/* Closes all that is left; removes paths of its own when in office, and what it has made itself
- * when it never was: a new generation that failed leaves nothing behind. */
+/* Closes all that is left; removes paths of its own when in office, and in any case those that it
+ * has made and never handed on: a new generation that failed leaves nothing behind. */
 void sockets_destroy(struct sockets *sockets);
 
 /* As srun_listen_with; *found, which may be NULL, says for the log where the first one comes from,

@@ -20,6 +20,7 @@ struct sockets_entry {
     enum sockets_state state;
     bool activated; /* came from the service manager, and not from a generation of ours */
     bool made;      /* by this process */
+    bool handed_on; /* another generation may have it */
     bool let_go;
     bool due;          /* came in, and what follows has not been applied to it yet */
     int backlog, mode; /* as bind_set_backlog and bind_set_mode take them */
