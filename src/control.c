@@ -512,7 +512,7 @@ static void take_tag(srun_runner *runner, uint32_t tag)
         take_signals(runner);
         break;
     case RUNNER_TAG_CHANNEL:
-        succession_read(runner);
+        (void)succession_read(runner);
         break;
     case RUNNER_TAG_PEER:
         succession_peer_ended(runner);

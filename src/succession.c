@@ -243,18 +243,32 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     }
 }
 
-bool succession_turn(srun_runner *runner, int64_t now)
+static void publish(srun_runner *runner, bool any)
 {
     const struct succession *succession = of(runner);
-    struct machine_action action;
-    bool any = false;
-    while (machine_next(&of(runner)->machine, now, &action)) {
-        act(runner, &action, now);
-        any = true;
-    }
     if (any || succession->machine.state != succession->shown ||
         succession->machine.asked != succession->shown_asked)
         report_publish(runner);
+}
+
+bool succession_act(srun_runner *runner)
+{
+    struct machine_action action;
+    bool any = false;
+    for (; machine_decided(&of(runner)->machine, &action); any = true)
+        act(runner, &action, clock_now(&runner->clock));
+    publish(runner, any);
+    return any;
+}
+
+/* This thread may have been held up for longer than a limit: what was said in time counts. */
+bool succession_turn(srun_runner *runner, int64_t now)
+{
+    struct machine_action action;
+    bool any = now >= machine_wake(&of(runner)->machine) && succession_read(runner);
+    for (; machine_next(&of(runner)->machine, now, &action); any = true)
+        act(runner, &action, now);
+    publish(runner, any);
     return any;
 }
 
@@ -307,7 +321,7 @@ void succession_ask(srun_runner *runner, const char *why)
         return;
     }
     peer_feed_kind(runner, MACHINE_ASKED);
-    (void)succession_turn(runner, clock_now(&runner->clock)); /* more may follow at once */
+    (void)succession_act(runner); /* more may follow at once */
 }
 
 void succession_take(srun_runner *runner, struct inbox_item *item)

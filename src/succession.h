@@ -39,7 +39,12 @@ struct succession {
     char trace_id[33], span_id[17];
     char peer_text[HANDOVER_TEXT_MAX]; /* what it said last, or how it ended */
     char peer_version[HANDOVER_NAME_MAX];
-    uint32_t speaks;                   /* the version of the conversation that was agreed on */
+    uint32_t speaks;         /* the version of the conversation that was agreed on */
+    struct succession_news { /* for the old process: of the start of this one */
+        char text[HANDOVER_TEXT_MAX];
+        int64_t until; /* somebody has asked for time; 0: nobody */
+        bool wait;     /* for room in the channel */
+    } news;
     struct sockets_snapshot *snapshot; /* on its way to the new process */
     size_t sent;
     int64_t wanted_at;             /* the request that is remembered or begins */
@@ -106,7 +111,7 @@ void succession_start(srun_runner *runner);
 void succession_ask(srun_runner *runner, const char *why);
 
 /* What happened: in the poller (a RUNNER_TAG), in the inbox, to the services. */
-void succession_read(srun_runner *runner);
+bool succession_read(srun_runner *runner); /* true when something followed from it */
 void succession_peer_ended(srun_runner *runner);
 void succession_barrier_passed(srun_runner *runner);
 void succession_take(srun_runner *runner, struct inbox_item *item);
@@ -117,8 +122,10 @@ void succession_ended(srun_runner *runner);
 /* A service starts, or needs more time: for the old process, which waits. */
 void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns);
 
-/* Carries out what is due. True when something was. */
+/* Carries out what is due. True when something was. act: only what is decided, before more is fed
+ * that has happened already. */
 bool succession_turn(srun_runner *runner, int64_t now);
+bool succession_act(srun_runner *runner);
 
 /* Any thread: the drain descriptor, made on first use, or a negative errno. */
 int succession_drain_fd(srun_runner *runner);

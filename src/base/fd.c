@@ -85,6 +85,13 @@ int fd_poller_add(int poller, int fd, uint32_t tag, bool edge)
     return result(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event));
 }
 
+void fd_poller_want_room(int poller, int fd, uint32_t tag, bool room)
+{
+    struct epoll_event event = {.events = EPOLLIN | (room ? (uint32_t)EPOLLOUT : 0),
+                                .data.u32 = tag};
+    (void)epoll_ctl(poller, EPOLL_CTL_MOD, fd, &event); /* it stands there */
+}
+
 void fd_poller_remove(int poller, int fd)
 {
     (void)epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);

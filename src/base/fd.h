@@ -28,6 +28,9 @@ int fd_signals_read(int signals, bool *kernel, int *sender);
 /* Watches for readability; edge: told once per change, no read needed. 0 or a negative errno. */
 int fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
 
+/* Of one that is watched, not by edge: tells of room to write as well, or no longer. */
+void fd_poller_want_room(int poller, int fd, uint32_t tag, bool room);
+
 /* No longer watched: to be called before the descriptor is closed, of which a copy may live on. */
 void fd_poller_remove(int poller, int fd);
 
