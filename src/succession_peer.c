@@ -376,6 +376,14 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
+/* For whom it was started has no use for it. */
+static void end_launched(const struct succession_launch *launch)
+{
+    char how[64];
+    (void)spawn_signal(launch->pidfd, SIGKILL);
+    spawn_reap(launch->pidfd, how, sizeof how);
+}
+
 /* The hook is called for one step at a time; and one speaks of main processes at a time. What was
  * given up meanwhile has been told as failed, and does not begin any more. */
 void peer_start_launch(srun_runner *runner)
@@ -428,23 +436,22 @@ void peer_take_launch(srun_runner *runner)
         SRUN_WARN(runner->log, "the program file was overwritten, not replaced",
                   SRUN_STR("binary", succession->origin.binary));
     int rc = peer_watch(runner, done->channel, done->pidfd, done->pid);
-    peer_feed_kind(runner, MACHINE_SPAWNED);
-    if (rc == 0)
-        return;
-    (void)snprintf(succession->peer_text, sizeof succession->peer_text, "epoll: %s",
-                   srun_strerror(rc));
-    peer_feed_kind(runner, MACHINE_GARBLED);
+    if (rc < 0) { /* nobody would ever hear of its end */
+        end_launched(done);
+        peer_forget(runner);
+        done->rc =
+            srun_fail(&done->err, rc, "cannot watch the new process: epoll: %s", srun_strerror(rc));
+    }
+    peer_feed_kind(runner, rc < 0 ? MACHINE_REFUSED : MACHINE_SPAWNED);
 }
 
 /* One that was started for a runner that is no more. */
 void peer_drop_launch(srun_runner *runner)
 {
-    struct succession_launch *launch = &of(runner)->launch;
-    char how[64];
+    const struct succession_launch *launch = &of(runner)->launch;
     if (!launch->busy || launch->rc < 0)
         return;
-    (void)spawn_signal(launch->pidfd, SIGKILL);
-    spawn_reap(launch->pidfd, how, sizeof how);
+    end_launched(launch);
     (void)close(launch->pidfd);
     (void)close(launch->channel);
 }
