@@ -284,6 +284,21 @@ def who_asks_the_old_process_hears_that_it_was_passed_on(folder):
 
 
 @suite.test
+def who_asks_once_more_is_not_told_of_the_attempt_that_had_begun(folder):
+    with running(folder) as program:
+        program.plan(PLAN + "\nwait go")
+        since, first = program.mark_now(), program.send("ask 60000")
+        program.wait_for("msg=begins", since=since)
+        second = program.send("ask 60000")
+        program.logged("upgrade requested", 2)
+        program.touch("go")
+        equal(read_all(first), "0 \n")
+        equal(read_all(second), "-115 upgrade: passed on to generation 2\n")
+        program.office = until(lambda: of_generation(program, 3), "the third generation")
+        program.stop()
+
+
+@suite.test
 def who_asks_before_the_start_is_told_so(folder):
     with running(folder, PLAN + "\nearly") as program:
         equal([one["estate"] for one in program.logged("asked early")], ["1"])
