@@ -360,19 +360,27 @@ static void resign(srun_runner *runner)
     succession->resigned = true;
 }
 
-void succession_ending(srun_runner *runner, bool intent)
+/* Services that have let go so well that they have finished do not want their successors to end. */
+void succession_ending(srun_runner *runner, srun_cause_kind cause, bool intent)
 {
+    bool let_go = cause == SRUN_CAUSE_ALL_EXITED && atomic_load(&of(runner)->draining);
     of(runner)->failed = !intent;
     if (!intent && machine_is_on_probation(&of(runner)->machine))
         resign(runner);
-    peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent});
+    peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent && !let_go});
+}
+
+bool succession_is_followed(const srun_runner *runner)
+{
+    const struct succession *succession = &runner->succession;
+    return succession->failed && machine_has_heir(&succession->machine);
 }
 
 void succession_ended(srun_runner *runner)
 {
     struct succession *succession = of(runner);
     const char *path = runner->config.value.upgrade.pid_file;
-    if (succession->failed && machine_has_heir(&succession->machine)) /* it will serve the paths */
+    if (succession_is_followed(runner)) /* the paths are the new one's */
         sockets_set_office(&succession->sockets, false);
     adopted_end(runner);
     peer_feed_kind(runner, MACHINE_ENDED);

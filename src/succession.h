@@ -116,8 +116,11 @@ void succession_peer_ended(srun_runner *runner);
 void succession_barrier_passed(srun_runner *runner);
 void succession_take(srun_runner *runner, struct inbox_item *item);
 void succession_started(srun_runner *runner);
-void succession_ending(srun_runner *runner, bool intent);
+void succession_ending(srun_runner *runner, srun_cause_kind cause, bool intent);
 void succession_ended(srun_runner *runner);
+
+/* This process ends of a failure, and a new one is nearly ready: it will go on. */
+bool succession_is_followed(const srun_runner *runner);
 
 /* A service starts, or needs more time: for the old process, which waits. */
 void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns);

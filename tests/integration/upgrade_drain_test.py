@@ -324,6 +324,35 @@ def many_who_ask_at_once_all_hear_of_a_result(folder):
         program.stop()
 
 
+@suite.test
+def services_that_finish_when_they_are_to_let_go_do_not_end_the_new_process(folder):
+    with running(folder, PLAN + "\nfinish", env=PROBATION) as program:
+        for generation in range(2, 4):
+            old = program.office
+            program.upgraded(program.hup())
+            program.wait_for("msg=stopped " + ("" if generation == 2 else f"generation={generation - 1} ") +
+                             "exit_code=0 cause=all_exited")
+            program.gone(old)
+            until(lambda: program.info()["state"] == "idle", "idle")
+            program.serves(program.office)
+        program.stop()
+
+
+@suite.test
+def a_start_of_many_steps_is_followed_by_an_old_process_that_reads_late(folder):
+    with running(folder) as program:
+        program.plan(PLAN + "\nwait go\nservices 250")  # two messages each; a channel holds fewer
+        old, since = program.office, program.hup()
+        program.wait_for("msg=begins", since=since)
+        os.kill(old, signal.SIGSTOP)
+        program.touch("go")
+        program.wait_for("msg=started ", since=since)
+        os.kill(old, signal.SIGCONT)
+        program.upgraded(since)
+        program.gone(old)
+        program.stop()
+
+
 def worked(program):
     """(item, process), in the order of the log."""
     return [(int(one["item"]), int(one["own_pid"])) for one in program.logged("worked")]
