@@ -90,8 +90,9 @@ class Server(Process):
 
     def taken_over(self, since, limit=LIMIT):
         """Waits for a generation that takes over, and for its predecessor to know: ms it took."""
-        match = self.wait_for(r'msg=upgraded .*new_generation=(\d+) new_pid=(\d+) .*took=(\S+)',
-                              limit, since)
+        match = self.wait_for(r'msg=upgraded .*new_generation=(\d+) new_pid=(\d+) .*took=(\S+)|'
+                              'msg="upgrade (?:failed|refused)"', limit, since)
+        check(match.group(1), match.string)
         self.generation = int(match.group(1))
         self.pids.append(int(match.group(2)))
         return milliseconds(match.group(3))
