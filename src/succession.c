@@ -23,6 +23,8 @@
 #define BARRIER_LIMIT NS_PER_S
 #define PROBE_PAUSE NS_PER_S
 #define START_MAX 10 /* times upgrade.start_ms, however often it is extended */
+#define DESCRIPTORS_USUAL 1000
+#define DESCRIPTORS_EACH 3 /* of a listener: itself, its gate, its copy in the next hand-over */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -409,6 +411,7 @@ static int join_family(srun_runner *runner, srun_err *err)
                               .version = runner->config.value.version,
                               .unfit = &succession->unknown}; /* or it would be the last one */
     int rc = inherit_begin(&inherit, &succession->sockets, err);
+    fd_make_room(runner->poller, DESCRIPTORS_USUAL + inherit.descriptors * DESCRIPTORS_EACH);
     if (rc <= 0)
         return rc;
     succession->joined = true;

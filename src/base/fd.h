@@ -38,6 +38,11 @@ void fd_poller_remove(int poller, int fd);
  * also when interrupted, or a negative errno. */
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);
 
+/* Lets the process have that many descriptors, or as many as it may, at no cost later: the system's
+ * table of them grows at once only as long as there are no other threads; when there are, who needs
+ * one more waits for all processors, some 10 ms. fd: any that is open. */
+void fd_make_room(int fd, size_t count);
+
 /* Writes all of it. 0 or a negative errno. */
 int fd_write_all(int fd, const void *data, size_t size);
 

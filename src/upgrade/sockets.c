@@ -71,9 +71,57 @@ int sockets_reserve_locked(struct sockets *sockets, size_t more)
     return 0;
 }
 
+/* FNV-1a. */
+static size_t chain_of(const char *name, uint32_t index)
+{
+    uint32_t hash = 2166136261U ^ index;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619U;
+    return (hash ^ hash >> 16) & (SOCKETS_CHAINS - 1);
+}
+
+static void link_locked(struct sockets *sockets, struct sockets_entry *entry)
+{
+    struct sockets_entry **end = &sockets->chains[chain_of(entry->as.name, entry->as.index)];
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = entry;
+    entry->next = NULL;
+}
+
+static void unlink_locked(struct sockets *sockets, struct sockets_entry *entry)
+{
+    struct sockets_entry **at = &sockets->chains[chain_of(entry->as.name, entry->as.index)];
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+}
+
+struct sockets_entry *sockets_named_locked(const struct sockets *sockets, const char *name,
+                                           uint32_t index, const struct sockets_entry *after)
+{
+    struct sockets_entry *entry =
+        after != NULL ? after->next : sockets->chains[chain_of(name, index)];
+    while (entry != NULL && (entry->as.index != index || strcmp(entry->as.name, name) != 0))
+        entry = entry->next;
+    return entry;
+}
+
+void sockets_rename_locked(struct sockets *sockets, struct sockets_entry *entry, const char *name,
+                           uint32_t index)
+{
+    unlink_locked(sockets, entry);
+    (void)snprintf(entry->as.name, sizeof entry->as.name, "%s", name);
+    entry->as.index = index;
+    link_locked(sockets, entry);
+}
+
 void sockets_append_locked(struct sockets *sockets, struct sockets_entry *entry)
 {
     sockets->entries[sockets->count++] = entry;
+    if (entry->as.kind == HANDOVER_LISTENER)
+        link_locked(sockets, entry);
+    sockets->any_activated |= entry->activated;
 }
 
 void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
@@ -84,6 +132,9 @@ void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
     sockets->count--;
     memmove(&sockets->entries[at], &sockets->entries[at + 1],
             (sockets->count - at) * sizeof(void *));
+    sockets->due -= entry->due;
+    if (entry->as.kind == HANDOVER_LISTENER)
+        unlink_locked(sockets, entry);
     if (sockets_find(sockets, entry->fd) == entry)
         sockets_index_locked(sockets, entry->fd, NULL);
 }

@@ -21,6 +21,7 @@ struct sockets_entry; /* in sockets_entry.h */
 struct sockets_page;
 
 #define SOCKETS_PAGES 1024 /* of 1024 descriptors each */
+#define SOCKETS_CHAINS 256 /* a power of two */
 
 struct sockets {
     pthread_mutex_t turn; /* one sockets_listen or _close at a time, which may wait for the file
@@ -28,6 +29,9 @@ struct sockets {
     pthread_mutex_t lock; /* guards what follows; never held for long */
     struct sockets_entry **entries;
     size_t count, capacity;
+    struct sockets_entry *chains[SOCKETS_CHAINS]; /* listeners by name and index */
+    size_t due;                                   /* how many wait for sockets_apply */
+    bool any_activated;                           /* something came from the service manager */
     _Atomic bool open;                            /* the gate; written under the lock */
     bool in_office; /* this generation serves, so it may unlink paths */
     int dead;       /* a socket of no use, made at the first listen, or -1 */
