@@ -24,14 +24,15 @@ struct succession {
     struct sockets sockets; /* any thread */
     struct origin origin;
     struct anchored anchor;
-    srun_err unknown;  /* why the origin is not known: then there is no upgrade */
-    bool joined;       /* started by an older generation */
-    bool told_manager; /* RELOADING=1: it waits for an answer */
-    bool asked_again;  /* while a request was remembered; the service manager was not told */
-    bool failed;       /* this process ends, and nobody wanted it to */
-    bool resigned;     /* the same, in its probation */
-    bool reclaimed;    /* it serves again; the new process may not have ended yet */
-    bool presented;    /* the new process was named to the service manager */
+    srun_err unknown;   /* why the origin is not known: then there is no upgrade */
+    bool joined;        /* started by an older generation */
+    bool told_manager;  /* RELOADING=1: it waits for an answer */
+    bool asked_again;   /* while a request was remembered; the service manager was not told */
+    bool failed;        /* this process ends, and nobody wanted it to */
+    bool resigned;      /* the same, in its probation */
+    bool reclaimed;     /* it serves again; the new process may not have ended yet */
+    bool presented;     /* the new process was named to the service manager */
+    int64_t present_at; /* once more, since the manager was busy */
     unsigned generation;
 
     int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */
@@ -128,6 +129,7 @@ void succession_progress(srun_runner *runner, const char *text, int64_t extend_n
 /* Carries out what is due. True when something was. act: only what is decided, before more is fed
  * that has happened already. */
 bool succession_turn(srun_runner *runner, int64_t now);
+int64_t succession_wake(const srun_runner *runner); /* when something will be due */
 bool succession_act(srun_runner *runner);
 
 /* Any thread: the drain descriptor, made on first use, or a negative errno. */

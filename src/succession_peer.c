@@ -18,10 +18,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define OWN_NEEDS 8         /* descriptors of an upgrade beside those that are handed over */
-#define MESSAGES_MAX 64     /* in one turn: whoever sends more must not keep us from our work */
-#define LAST_WORDS_MAX 4096 /* more than a channel holds; a child of its child may go on for ever  \
-                             */
+#define OWN_NEEDS 8     /* descriptors of an upgrade beside those that are handed over */
+#define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
+#define LAST_WORDS_MAX                                                                             \
+    4096 /* more than a channel holds; a child of its child may go on for ever                     \
+          */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -58,6 +59,7 @@ void peer_forget(srun_runner *runner)
     succession->snapshot = sockets_snapshot_free(succession->snapshot);
     succession->peer_pid = 0;
     succession->presented = succession->news.wait = false;
+    succession->present_at = MACHINE_NEVER;
 }
 
 int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid)
