@@ -9,6 +9,8 @@ both say. programs/endure/main.c and load.c are the programs.
 
 SRUN_TEST_FULL=1 runs the suites that use this at full length.
 """
+import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -61,6 +63,13 @@ def eventually(condition, what, limit=LIMIT):
         pause.wait(0.002)
 
 
+def roomy(pipe):
+    """Records are dropped when a pipe stays full for 50 ms, which a reader on a busy machine cannot rule
+    out: an upgrade would look as if it had never ended."""
+    with contextlib.suppress(PermissionError):  # who is not root may have so many
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
 class Server(Process):
     """A program that is upgraded; records of all its generations come in one log."""
 
@@ -71,6 +80,7 @@ class Server(Process):
         self.pids = []  # of all generations, the first one first
         super().__init__(argv, folder, {"SRUN_PID_FILE": os.path.join(folder, PID_FILE),
                                         "SRUN_UPGRADE_PROBATION": probation, **(env or {})})
+        roomy(self._process.stderr)
         self.wait_for("msg=started ")
         self.pids.append(self.pid)
         eventually(lambda: os.path.exists(os.path.join(folder, PID_FILE)), "a PID file")
