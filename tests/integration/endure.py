@@ -9,8 +9,6 @@ both say. programs/endure/main.c and load.c are the programs.
 
 SRUN_TEST_FULL=1 runs the suites that use this at full length.
 """
-import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -18,7 +16,7 @@ import statistics
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
 
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
@@ -61,13 +59,6 @@ def eventually(condition, what, limit=LIMIT):
             return value
         check(time.monotonic() < deadline, f"not within {limit:g} s: {what}")
         pause.wait(0.002)
-
-
-def roomy(pipe):
-    """Records are dropped when a pipe stays full for 50 ms, which a reader on a busy machine cannot rule
-    out: an upgrade would look as if it had never ended."""
-    with contextlib.suppress(PermissionError):  # who is not root may have so many
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
 class Server(Process):
