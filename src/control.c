@@ -478,7 +478,7 @@ int64_t control_wake(const srun_runner *runner)
     int64_t wake = sequence_wake(runner->seq), checkup_at = checkup_wake(runner);
     if (checkup_at < wake)
         wake = checkup_at;
-    int64_t upgrade_at = machine_wake(&runner->succession.machine);
+    int64_t upgrade_at = succession_wake(runner);
     if (upgrade_at < wake)
         wake = upgrade_at;
     if (runner->watch_at < wake)
@@ -512,7 +512,7 @@ static void take_tag(srun_runner *runner, uint32_t tag)
         take_signals(runner);
         break;
     case RUNNER_TAG_CHANNEL:
-        succession_read(runner);
+        (void)succession_read(runner);
         break;
     case RUNNER_TAG_PEER:
         succession_peer_ended(runner);

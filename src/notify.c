@@ -68,25 +68,26 @@ void notify_close(struct notify *notify)
 }
 
 /* Waits a moment for a busy manager, but not a second time before it has taken something. */
-static void send_text(struct notify *notify, const char *text, int flags)
+static bool send_text(struct notify *notify, const char *text, int flags)
 {
     if (notify->tired || notify->impatient)
         flags |= MSG_DONTWAIT;
     ssize_t sent = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | flags,
                           (const struct sockaddr *)&notify->address, notify->address_size);
     notify->tired = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
+    return !notify->tired;
 }
 
-void notify_send(struct notify *notify, const char *format, ...)
+bool notify_send(struct notify *notify, const char *format, ...)
 {
     if (notify->fd < 0 || notify->mute)
-        return;
+        return true;
     char text[512];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    send_text(notify, text, 0);
+    return send_text(notify, text, 0);
 }
 
 /* A line break would begin another variable; and systemd takes no status that is not UTF-8, as one
@@ -114,7 +115,7 @@ void notify_status(struct notify *notify, const char *format, ...)
     if (strcmp(text, notify->last_status) == 0)
         return;
     memcpy(notify->last_status, text, sizeof text);
-    send_text(notify, text, MSG_DONTWAIT);
+    (void)send_text(notify, text, MSG_DONTWAIT); /* a status is not worth more */
 }
 
 void notify_reloading(struct notify *notify)

@@ -28,8 +28,8 @@ struct notify {
 int notify_open(struct notify *notify, char *(*getenv_fn)(const char *));
 void notify_close(struct notify *notify);
 
-/* One message: lines of VARIABLE=value. */
-void notify_send(struct notify *notify, const char *format, ...)
+/* One message: lines of VARIABLE=value. False: the manager is busy, and takes it perhaps later. */
+bool notify_send(struct notify *notify, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* RELOADING=1: the manager waits for the next READY=1. */

@@ -152,7 +152,7 @@ void outcome_fix_cause(srun_runner *runner)
     runner->cause = cause;
     runner->also[0] = '\0'; /* what was noted so far has led to the cause, or was mended */
     pthread_mutex_unlock(&runner->lock);
-    succession_ending(runner, is_intended(&cause));
+    succession_ending(runner, cause.kind, is_intended(&cause));
 }
 
 /* --- milestones ------------------------------------------------------------------------------ */
@@ -202,10 +202,12 @@ void outcome_started(srun_runner *runner, int64_t now)
     succession_started(runner);
 }
 
+/* The service manager takes STOPPING=1 for the end of the whole unit. */
 static void tell_stopping(srun_runner *runner, const char *status)
 {
     if (!runner->told_stopping) {
-        notify_send(&runner->notify, "STOPPING=1");
+        if (!succession_is_followed(runner))
+            notify_send(&runner->notify, "STOPPING=1");
         notify_status(&runner->notify, "%s: %s", status, runner->cause.text);
     }
     runner->told_stopping = true;

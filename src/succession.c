@@ -22,7 +22,10 @@
 
 #define BARRIER_LIMIT NS_PER_S
 #define PROBE_PAUSE NS_PER_S
+#define PRESENT_PAUSE (20 * NS_PER_MS)
 #define START_MAX 10 /* times upgrade.start_ms, however often it is extended */
+#define DESCRIPTORS_USUAL 1000
+#define DESCRIPTORS_EACH 3 /* of a listener: itself, its gate, its copy in the next hand-over */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -123,6 +126,7 @@ static void reclaim_office(srun_runner *runner)
     sockets_restore(of(runner)->snapshot);
     serve(runner);
     of(runner)->reclaimed = true;
+    of(runner)->present_at = MACHINE_NEVER;
     notify_send(&runner->notify, "MAINPID=%d\nREADY=1", (int)getpid());
     if (yielded)
         tell_services(runner, false);
@@ -142,12 +146,27 @@ static void forget(srun_runner *runner)
     peer_forget(runner);
 }
 
-/* The new process as the main one of the unit; done as soon as the service manager knows. */
+/* By this process, also when it does not speak for the program any more: as long as this has not
+ * been heard, it is the main one, and what the new one says may not count. */
+static bool name_peer(srun_runner *runner)
+{
+    struct notify *notify = &runner->notify;
+    bool mute = notify->mute;
+    notify->mute = false;
+    bool heard = notify_send(notify, "MAINPID=%d", of(runner)->peer_pid);
+    notify->mute = mute;
+    return heard;
+}
+
+/* The new process as the main one of the unit; done as soon as the service manager knows. While
+ * that is busy it is tried again; the upgrade waits for it as long as for an answer. */
 static void present(srun_runner *runner)
 {
     struct succession *succession = of(runner);
-    notify_send(&runner->notify, "MAINPID=%d", succession->peer_pid);
-    succession->presented = true;
+    bool heard = name_peer(runner);
+    succession->present_at = heard ? MACHINE_NEVER : clock_now(&runner->clock) + PRESENT_PAUSE;
+    if (!heard || succession->machine.state != MACHINE_BARRIER)
+        return;
     succession->barrier = notify_barrier(&runner->notify);
     if (succession->barrier >= 0 &&
         fd_poller_add(runner->poller, succession->barrier, RUNNER_TAG_BARRIER, false) == 0)
@@ -164,9 +183,11 @@ static void shut_down(srun_runner *runner, srun_cause_kind cause, int code)
     outcome_fix_cause(runner);
 }
 
+/* The copies that were sent go as well: a listener that is open anywhere is one to connect to. */
 static void retire(srun_runner *runner)
 {
     struct succession *succession = of(runner);
+    succession->snapshot = sockets_snapshot_free(succession->snapshot);
     sockets_let_go(&succession->sockets);
     (void)snprintf(runner->reason, sizeof runner->reason, "generation %u, pid %d, has taken over",
                    succession->generation + 1, succession->peer_pid);
@@ -200,6 +221,7 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
         peer_hand_over(runner);
         break;
     case MACHINE_PRESENT:
+        succession->presented = true;
         present(runner);
         break;
     case MACHINE_OPEN:
@@ -241,19 +263,42 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     }
 }
 
-bool succession_turn(srun_runner *runner, int64_t now)
+static void publish(srun_runner *runner, bool any)
 {
     const struct succession *succession = of(runner);
-    struct machine_action action;
-    bool any = false;
-    while (machine_next(&of(runner)->machine, now, &action)) {
-        act(runner, &action, now);
-        any = true;
-    }
     if (any || succession->machine.state != succession->shown ||
         succession->machine.asked != succession->shown_asked)
         report_publish(runner);
+}
+
+bool succession_act(srun_runner *runner)
+{
+    struct machine_action action;
+    bool any = false;
+    for (; machine_decided(&of(runner)->machine, &action); any = true)
+        act(runner, &action, clock_now(&runner->clock));
+    publish(runner, any);
     return any;
+}
+
+/* This thread may have been held up for longer than a limit: what was said in time counts. */
+bool succession_turn(srun_runner *runner, int64_t now)
+{
+    struct machine_action action;
+    bool any = now >= machine_wake(&of(runner)->machine) && succession_read(runner);
+    if (now >= of(runner)->present_at)
+        present(runner);
+    for (; machine_next(&of(runner)->machine, now, &action); any = true)
+        act(runner, &action, now);
+    publish(runner, any);
+    return any;
+}
+
+int64_t succession_wake(const srun_runner *runner)
+{
+    const struct succession *succession = &runner->succession;
+    int64_t wake = machine_wake(&succession->machine);
+    return succession->present_at < wake ? succession->present_at : wake;
 }
 
 /* --- what happens ---------------------------------------------------------------------------- */
@@ -305,7 +350,7 @@ void succession_ask(srun_runner *runner, const char *why)
         return;
     }
     peer_feed_kind(runner, MACHINE_ASKED);
-    (void)succession_turn(runner, clock_now(&runner->clock)); /* more may follow at once */
+    (void)succession_act(runner); /* more may follow at once */
 }
 
 void succession_take(srun_runner *runner, struct inbox_item *item)
@@ -344,19 +389,27 @@ static void resign(srun_runner *runner)
     succession->resigned = true;
 }
 
-void succession_ending(srun_runner *runner, bool intent)
+/* Services that have let go so well that they have finished do not want their successors to end. */
+void succession_ending(srun_runner *runner, srun_cause_kind cause, bool intent)
 {
+    bool let_go = cause == SRUN_CAUSE_ALL_EXITED && atomic_load(&of(runner)->draining);
     of(runner)->failed = !intent;
     if (!intent && machine_is_on_probation(&of(runner)->machine))
         resign(runner);
-    peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent});
+    peer_feed(runner, &(struct machine_event){.kind = MACHINE_ENDING, .intent = intent && !let_go});
+}
+
+bool succession_is_followed(const srun_runner *runner)
+{
+    const struct succession *succession = &runner->succession;
+    return succession->failed && machine_has_heir(&succession->machine);
 }
 
 void succession_ended(srun_runner *runner)
 {
     struct succession *succession = of(runner);
     const char *path = runner->config.value.upgrade.pid_file;
-    if (succession->failed && machine_has_heir(&succession->machine)) /* it will serve the paths */
+    if (succession_is_followed(runner)) /* the paths are the new one's */
         sockets_set_office(&succession->sockets, false);
     adopted_end(runner);
     peer_feed_kind(runner, MACHINE_ENDED);
@@ -385,6 +438,7 @@ static int join_family(srun_runner *runner, srun_err *err)
                               .version = runner->config.value.version,
                               .unfit = &succession->unknown}; /* or it would be the last one */
     int rc = inherit_begin(&inherit, &succession->sockets, err);
+    fd_make_room(runner->poller, DESCRIPTORS_USUAL + inherit.descriptors * DESCRIPTORS_EACH);
     if (rc <= 0)
         return rc;
     succession->joined = true;
@@ -407,6 +461,7 @@ int succession_begin(srun_runner *runner, srun_err *err)
     succession->adoption.request.stop = -1;
     succession->channel = succession->peer_fd = succession->barrier = -1;
     succession->drain_fd = -1;
+    succession->present_at = MACHINE_NEVER;
     succession->generation = 1;
     sockets_init(&succession->sockets);
     if (runner->testing)

@@ -24,14 +24,15 @@ struct succession {
     struct sockets sockets; /* any thread */
     struct origin origin;
     struct anchored anchor;
-    srun_err unknown;  /* why the origin is not known: then there is no upgrade */
-    bool joined;       /* started by an older generation */
-    bool told_manager; /* RELOADING=1: it waits for an answer */
-    bool asked_again;  /* while a request was remembered; the service manager was not told */
-    bool failed;       /* this process ends, and nobody wanted it to */
-    bool resigned;     /* the same, in its probation */
-    bool reclaimed;    /* it serves again; the new process may not have ended yet */
-    bool presented;    /* the new process was named to the service manager */
+    srun_err unknown;   /* why the origin is not known: then there is no upgrade */
+    bool joined;        /* started by an older generation */
+    bool told_manager;  /* RELOADING=1: it waits for an answer */
+    bool asked_again;   /* while a request was remembered; the service manager was not told */
+    bool failed;        /* this process ends, and nobody wanted it to */
+    bool resigned;      /* the same, in its probation */
+    bool reclaimed;     /* it serves again; the new process may not have ended yet */
+    bool presented;     /* the new process was named to the service manager */
+    int64_t present_at; /* once more, since the manager was busy */
     unsigned generation;
 
     int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */
@@ -39,7 +40,12 @@ struct succession {
     char trace_id[33], span_id[17];
     char peer_text[HANDOVER_TEXT_MAX]; /* what it said last, or how it ended */
     char peer_version[HANDOVER_NAME_MAX];
-    uint32_t speaks;                   /* the version of the conversation that was agreed on */
+    uint32_t speaks;         /* the version of the conversation that was agreed on */
+    struct succession_news { /* for the old process: of the start of this one */
+        char text[HANDOVER_TEXT_MAX];
+        int64_t until; /* somebody has asked for time; 0: nobody */
+        bool wait;     /* for room in the channel */
+    } news;
     struct sockets_snapshot *snapshot; /* on its way to the new process */
     size_t sent;
     int64_t wanted_at;             /* the request that is remembered or begins */
@@ -106,19 +112,25 @@ void succession_start(srun_runner *runner);
 void succession_ask(srun_runner *runner, const char *why);
 
 /* What happened: in the poller (a RUNNER_TAG), in the inbox, to the services. */
-void succession_read(srun_runner *runner);
+bool succession_read(srun_runner *runner); /* true when something followed from it */
 void succession_peer_ended(srun_runner *runner);
 void succession_barrier_passed(srun_runner *runner);
 void succession_take(srun_runner *runner, struct inbox_item *item);
 void succession_started(srun_runner *runner);
-void succession_ending(srun_runner *runner, bool intent);
+void succession_ending(srun_runner *runner, srun_cause_kind cause, bool intent);
 void succession_ended(srun_runner *runner);
+
+/* This process ends of a failure, and a new one is nearly ready: it will go on. */
+bool succession_is_followed(const srun_runner *runner);
 
 /* A service starts, or needs more time: for the old process, which waits. */
 void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns);
 
-/* Carries out what is due. True when something was. */
+/* Carries out what is due. True when something was. act: only what is decided, before more is fed
+ * that has happened already. */
 bool succession_turn(srun_runner *runner, int64_t now);
+int64_t succession_wake(const srun_runner *runner); /* when something will be due */
+bool succession_act(srun_runner *runner);
 
 /* Any thread: the drain descriptor, made on first use, or a negative errno. */
 int succession_drain_fd(srun_runner *runner);

@@ -20,6 +20,9 @@
 
 #define OWN_NEEDS 8     /* descriptors of an upgrade beside those that are handed over */
 #define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
+#define LAST_WORDS_MAX                                                                             \
+    4096 /* more than a channel holds; a child of its child may go on for ever                     \
+          */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -55,7 +58,8 @@ void peer_forget(srun_runner *runner)
     peer_close(runner, &succession->barrier);
     succession->snapshot = sockets_snapshot_free(succession->snapshot);
     succession->peer_pid = 0;
-    succession->presented = false;
+    succession->presented = succession->news.wait = false;
+    succession->present_at = MACHINE_NEVER;
 }
 
 int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid)
@@ -133,13 +137,36 @@ void peer_say(srun_runner *runner, enum handover_type type)
     say(runner, &message, NULL, 0);
 }
 
+/* While the old process does not read, only the newest is kept: READY must find its way. */
+static void tell_news(srun_runner *runner, int64_t now)
+{
+    struct succession *succession = of(runner);
+    struct succession_news *news = &succession->news;
+    bool due = succession->machine.state == MACHINE_JOIN && succession->channel >= 0;
+    bool wait = due && !channel_has_room(succession->channel);
+    if (due && !wait) {
+        struct handover_message message = {.type = HANDOVER_PROGRESS};
+        message.extend_ns = news->until > now ? (uint64_t)(news->until - now) : 0;
+        memcpy(message.text, news->text, sizeof message.text);
+        say(runner, &message, NULL, 0);
+        news->until = 0;
+    }
+    if (wait != news->wait && succession->channel >= 0)
+        fd_poller_want_room(runner->poller, succession->channel, RUNNER_TAG_CHANNEL, wait);
+    news->wait = wait;
+}
+
 void succession_progress(srun_runner *runner, const char *text, int64_t extend_ns)
 {
+    struct succession_news *news = &of(runner)->news;
+    int64_t now = clock_now(&runner->clock);
+    int64_t until = extend_ns > INT64_MAX - now ? INT64_MAX : now + extend_ns;
     if (of(runner)->machine.state != MACHINE_JOIN)
         return;
-    struct handover_message message = {.type = HANDOVER_PROGRESS, .extend_ns = (uint64_t)extend_ns};
-    (void)snprintf(message.text, sizeof message.text, "%s", text);
-    say(runner, &message, NULL, 0);
+    (void)snprintf(news->text, sizeof news->text, "%s", text);
+    if (extend_ns > 0 && until > news->until)
+        news->until = until;
+    tell_news(runner, now);
 }
 
 /* --- what it says ---------------------------------------------------------------------------- */
@@ -226,10 +253,11 @@ static void note_garbage(srun_runner *runner, int rc)
 }
 
 /* Descriptors come before there is a control thread (inherit.c); later they are nobody's. */
-void succession_read(srun_runner *runner)
+static bool read_some(srun_runner *runner, int most)
 {
     struct succession *succession = of(runner);
-    for (int i = 0; i < MESSAGES_MAX && succession->channel >= 0; i++) {
+    bool any = false;
+    for (int i = 0; i < most && succession->channel >= 0; i++) {
         struct handover_message message;
         int fds[HANDOVER_BATCH_MAX];
         unsigned count = 0;
@@ -243,9 +271,18 @@ void succession_read(srun_runner *runner)
         else if (rc == -EBADMSG || rc == -EMFILE)
             note_garbage(runner, rc);
         else if (rc != -EPROTONOSUPPORT)
-            return;
-        (void)succession_turn(runner, clock_now(&runner->clock));
+            break;
+        any |= succession_act(runner);
     }
+    return any;
+}
+
+bool succession_read(srun_runner *runner)
+{
+    bool any = read_some(runner, MESSAGES_MAX);
+    if (of(runner)->news.wait)
+        tell_news(runner, clock_now(&runner->clock));
+    return any;
 }
 
 /* How it ended, for people. When this process ends too, an anchor needs the status as well, and
@@ -264,7 +301,7 @@ void succession_peer_ended(srun_runner *runner)
     struct succession *succession = of(runner);
     if (succession->peer_fd < 0)
         return;
-    succession_read(runner); /* its last words come first, and may be the end */
+    (void)read_some(runner, LAST_WORDS_MAX); /* they come first, and may be the end */
     if (succession->peer_fd < 0)
         return;
     fd_poller_remove(runner->poller, succession->peer_fd);
@@ -341,6 +378,14 @@ static void make_ids(struct succession *succession)
         (void)snprintf(&succession->span_id[2 * i], 3, "%02x", bytes[16 + i]);
 }
 
+/* For whom it was started has no use for it. */
+static void end_launched(const struct succession_launch *launch)
+{
+    char how[64];
+    (void)spawn_signal(launch->pidfd, SIGKILL);
+    spawn_reap(launch->pidfd, how, sizeof how);
+}
+
 /* The hook is called for one step at a time; and one speaks of main processes at a time. What was
  * given up meanwhile has been told as failed, and does not begin any more. */
 void peer_start_launch(srun_runner *runner)
@@ -393,23 +438,22 @@ void peer_take_launch(srun_runner *runner)
         SRUN_WARN(runner->log, "the program file was overwritten, not replaced",
                   SRUN_STR("binary", succession->origin.binary));
     int rc = peer_watch(runner, done->channel, done->pidfd, done->pid);
-    peer_feed_kind(runner, MACHINE_SPAWNED);
-    if (rc == 0)
-        return;
-    (void)snprintf(succession->peer_text, sizeof succession->peer_text, "epoll: %s",
-                   srun_strerror(rc));
-    peer_feed_kind(runner, MACHINE_GARBLED);
+    if (rc < 0) { /* nobody would ever hear of its end */
+        end_launched(done);
+        peer_forget(runner);
+        done->rc =
+            srun_fail(&done->err, rc, "cannot watch the new process: epoll: %s", srun_strerror(rc));
+    }
+    peer_feed_kind(runner, rc < 0 ? MACHINE_REFUSED : MACHINE_SPAWNED);
 }
 
 /* One that was started for a runner that is no more. */
 void peer_drop_launch(srun_runner *runner)
 {
-    struct succession_launch *launch = &of(runner)->launch;
-    char how[64];
+    const struct succession_launch *launch = &of(runner)->launch;
     if (!launch->busy || launch->rc < 0)
         return;
-    (void)spawn_signal(launch->pidfd, SIGKILL);
-    spawn_reap(launch->pidfd, how, sizeof how);
+    end_launched(launch);
     (void)close(launch->pidfd);
     (void)close(launch->channel);
 }

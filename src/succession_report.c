@@ -90,7 +90,7 @@ static void tell_step(srun_runner *runner, srun_upgrade_step step, const char *t
 static void tell_reloading(srun_runner *runner)
 {
     notify_reloading(&runner->notify);
-    runner->succession.told_manager = true;
+    runner->succession.told_manager = !runner->notify.mute; /* else when it begins */
     runner->succession.asked_again = false;
 }
 
@@ -104,6 +104,7 @@ static void tell_failure(srun_runner *runner, const char *text)
         notify_send(&runner->notify, "READY=1");
     notify_status(&runner->notify, "upgrade failed: %s", text);
     succession->told_manager = succession->presented = false;
+    succession->present_at = MACHINE_NEVER;
 }
 
 /* --- results --------------------------------------------------------------------------------- */
@@ -128,7 +129,8 @@ static void publish_answer(srun_runner *runner, const struct answer *answer)
     info->last_code = answer->code;
     (void)snprintf(info->last_phase, sizeof info->last_phase, "%s", answer->phase);
     (void)snprintf(info->last_text, sizeof info->last_text, "%s", answer->text);
-    succession->answered = answer->covers;
+    if (answer->covers > succession->answered)
+        succession->answered = answer->covers;
     runner->changes++;
     pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
@@ -184,6 +186,7 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
     tell_step(runner, SRUN_UPGRADE_FAILED, text);
 }
 
+/* Who has asked since it began is told that the new process will do it. */
 static void report_succeeded(srun_runner *runner, int64_t now)
 {
     struct succession *succession = &runner->succession;
@@ -198,7 +201,7 @@ static void report_succeeded(srun_runner *runner, int64_t now)
     publish_answer(runner, &(struct answer){.phase = "",
                                             .text = text,
                                             .since = succession->asked_at,
-                                            .covers = succession->taken});
+                                            .covers = succession->covers});
     tracing_upgraded(runner, NULL);
     tell_step(runner, SRUN_UPGRADE_COMMITTED, "");
 }

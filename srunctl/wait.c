@@ -165,15 +165,27 @@ static int look(const struct wait *wait, struct generations *out, struct reply *
     return out->count > 0 ? YES : NO;
 }
 
+/* Which generation the answer leads to: "generation 3 serves"; or, when there was an attempt
+ * already and the request comes after it, "passed on to generation 3". Without a word of it the
+ * next one. */
+static unsigned long generation_to_come(const struct reply *reply, const struct generations *old)
+{
+    static const char word[] = "generation ";
+    const char *text = reply->body.data != NULL ? reply->body.data : "";
+    const char *at = strstr(text, word);
+    unsigned long told = at != NULL ? strtoul(at + sizeof word - 1, NULL, 10) : 0;
+    return told == 0 ? old->newest + 1 : strstr(text, "passed on") != NULL ? told + 1 : told;
+}
+
 /* Done when the newest generation is a new one, alone, and ready. */
-static int follow(struct wait *wait, const struct generations *old)
+static int follow(struct wait *wait, const struct generations *old, unsigned long wanted)
 {
     struct generations now;
     auto_reply struct reply reply = {0};
     int back = 0;
     do {
         int answer = look(wait, &now, &reply);
-        bool is_new = answer == YES && now.newest > old->newest && now.pid != old->pid;
+        bool is_new = answer == YES && now.newest >= wanted && now.pid != old->pid;
         bool alone = answer == YES && now.count == 1;
         back = alone && !is_new ? back + 1 : 0;
         if (back == ROLLED_BACK)
@@ -214,5 +226,5 @@ int run_upgrade(struct options *options)
      * not done: what follows tells. */
     if (answer != YES && answer != UNREACHABLE && reply.status != 504)
         return fail(answer, "%s", reply.why);
-    return follow(&wait, &old);
+    return follow(&wait, &old, generation_to_come(&reply, &old));
 }

@@ -92,7 +92,8 @@ SRUN_API int srun_accept_now(srun_context *ctx, int fd, struct sockaddr *peer, s
 
 /* 1 while a newer generation serves and this one still lives: let clients go (an HTTP/1 server says
  * `Connection: close` with each response). It may become 0 again: the new generation has died in
- * the probation, and this one serves on. Who takes work from a queue or a timer asks srun_gate_open
+ * the probation, and this one serves on. A run that returns now gives that up: when all have, this
+ * process ends, and the new generation goes on. Who takes work from a queue or a timer asks srun_gate_open
  * instead: it is 0 as well in a new generation that does not serve yet.
  * 0 in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_draining(const srun_context *ctx);
@@ -104,8 +105,10 @@ SRUN_API int srun_drain_fd(srun_context *ctx);
 
 /* From now on every new generation gets a copy of fd (which stays the caller's), or of size bytes
  * in a sealed memfd, under a name of its own. A second one of the same name replaces the first.
- * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. forget: 0 or -ENOENT. -EINVAL: the name, or a
- * descriptor that is none; -ENOMEM, -EMFILE. Threads: any. */
+ * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. What the runner has of it is closed when the new
+ * generation serves for good; then an fcntl lock that this process has on the same file goes, as
+ * with every close. forget: 0 or -ENOENT. -EINVAL: the name, or a descriptor that is none;
+ * -ENOMEM, -EMFILE. Threads: any. */
 SRUN_API int srun_upgrade_keep(srun_runner *runner, const char *name, int fd, srun_err *err);
 SRUN_API int srun_upgrade_keep_state(srun_runner *runner, const char *name, const void *data,
                                      size_t size, srun_err *err);

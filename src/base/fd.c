@@ -4,9 +4,12 @@
 #include "base/duration.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -85,6 +88,13 @@ int fd_poller_add(int poller, int fd, uint32_t tag, bool edge)
     return result(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event));
 }
 
+void fd_poller_want_room(int poller, int fd, uint32_t tag, bool room)
+{
+    struct epoll_event event = {.events = EPOLLIN | (room ? (uint32_t)EPOLLOUT : 0),
+                                .data.u32 = tag};
+    (void)epoll_ctl(poller, EPOLL_CTL_MOD, fd, &event); /* it stands there */
+}
+
 void fd_poller_remove(int poller, int fd)
 {
     (void)epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
@@ -106,6 +116,16 @@ void fd_poller_await(int poller)
 {
     struct pollfd wait = {.fd = poller, .events = POLLIN};
     (void)poll(&wait, 1, -1); /* woken for nothing, or interrupted: the caller looks again */
+}
+
+void fd_make_room(int fd, size_t count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && count > limit.rlim_cur)
+        count = limit.rlim_cur;
+    int last = count > 0 && count <= INT_MAX ? fcntl(fd, F_DUPFD_CLOEXEC, (int)count - 1) : -1;
+    if (last >= 0)
+        (void)close(last);
 }
 
 int fd_write_all(int fd, const void *data, size_t size)

@@ -28,12 +28,20 @@ int fd_signals_read(int signals, bool *kernel, int *sender);
 /* Watches for readability; edge: told once per change, no read needed. 0 or a negative errno. */
 int fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
 
+/* Of one that is watched, not by edge: tells of room to write as well, or no longer. */
+void fd_poller_want_room(int poller, int fd, uint32_t tag, bool room);
+
 /* No longer watched: to be called before the descriptor is closed, of which a copy may live on. */
 void fd_poller_remove(int poller, int fd);
 
 /* Waits up to timeout_ms (-1: no limit) and fills in the tags that are ready; their number, 0
  * also when interrupted, or a negative errno. */
 int fd_poller_wait(int poller, uint32_t *tags, int capacity, int timeout_ms);
+
+/* Lets the process have that many descriptors, or as many as it may, at no cost later: the system's
+ * table of them grows at once only as long as there are no other threads; when there are, who needs
+ * one more waits for all processors, some 10 ms. fd: any that is open. */
+void fd_make_room(int fd, size_t count);
 
 /* Writes all of it. 0 or a negative errno. */
 int fd_write_all(int fd, const void *data, size_t size);

@@ -84,6 +84,12 @@ int channel_send(int fd, const struct handover_message *message, const int *fds,
     return send_packet(fd, &packet);
 }
 
+bool channel_has_room(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLOUT};
+    return poll(&look, 1, 0) > 0; /* the system says so while a quarter is used at most */
+}
+
 /* Everything that came with a packet, wanted or not: what is not taken here can never be closed. */
 static unsigned take_descriptors(struct msghdr *packet, int fds[HANDOVER_BATCH_MAX])
 {

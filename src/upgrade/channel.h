@@ -23,6 +23,10 @@ bool channel_is_from(int fd, int pid);
  */
 int channel_send(int fd, const struct handover_message *message, const int *fds, unsigned count);
 
+/* Is most of the way free? Else what may come later or never is not sent: the rest is for what the
+ * other side waits for, should it not read for a while. */
+bool channel_has_room(int fd);
+
 /* Takes one message; what came with it (close-on-exec) is the caller's: *count of them, at most
  * HANDOVER_BATCH_MAX. 0; -EAGAIN: none; -EPIPE: the other side has gone; -EBADMSG: garbage, or
  * descriptors were lost on the way (MSG_CTRUNC, MSG_TRUNC), or fewer or more descriptors than the

@@ -441,18 +441,23 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
     look_asked(machine, now);
 }
 
-bool machine_next(struct machine *machine, int64_t now, struct machine_action *out)
+bool machine_decided(struct machine *machine, struct machine_action *out)
 {
-    if (machine->count == 0) {
-        on_time(machine, now);
-        look_asked(machine, now);
-    }
     if (machine->count == 0)
         return false;
     *out = machine->actions[machine->first];
     machine->first = (machine->first + 1) % MACHINE_ACTIONS_MAX;
     machine->count--;
     return true;
+}
+
+bool machine_next(struct machine *machine, int64_t now, struct machine_action *out)
+{
+    if (machine->count == 0) {
+        on_time(machine, now);
+        look_asked(machine, now);
+    }
+    return machine_decided(machine, out);
 }
 
 int64_t machine_wake(const struct machine *machine)

@@ -148,6 +148,10 @@ void machine_feed(struct machine *machine, const struct machine_event *event, in
 bool machine_next(struct machine *machine, int64_t now, struct machine_action *out);
 int64_t machine_wake(const struct machine *machine);
 
+/* As machine_next, but time does not pass: while more is to be fed that has happened already, and a
+ * limit must not win over it because its owner had no time to look. */
+bool machine_decided(struct machine *machine, struct machine_action *out);
+
 const char *machine_state_name(enum machine_state state); /* "idle", "spawn", ... */
 
 /* One process of two generations: the other one is the child, or the parent. */

@@ -71,9 +71,57 @@ int sockets_reserve_locked(struct sockets *sockets, size_t more)
     return 0;
 }
 
+/* FNV-1a. */
+static size_t chain_of(const char *name, uint32_t index)
+{
+    uint32_t hash = 2166136261U ^ index;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619U;
+    return (hash ^ hash >> 16) & (SOCKETS_CHAINS - 1);
+}
+
+static void link_locked(struct sockets *sockets, struct sockets_entry *entry)
+{
+    struct sockets_entry **end = &sockets->chains[chain_of(entry->as.name, entry->as.index)];
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = entry;
+    entry->next = NULL;
+}
+
+static void unlink_locked(struct sockets *sockets, struct sockets_entry *entry)
+{
+    struct sockets_entry **at = &sockets->chains[chain_of(entry->as.name, entry->as.index)];
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+}
+
+struct sockets_entry *sockets_named_locked(const struct sockets *sockets, const char *name,
+                                           uint32_t index, const struct sockets_entry *after)
+{
+    struct sockets_entry *entry =
+        after != NULL ? after->next : sockets->chains[chain_of(name, index)];
+    while (entry != NULL && (entry->as.index != index || strcmp(entry->as.name, name) != 0))
+        entry = entry->next;
+    return entry;
+}
+
+void sockets_rename_locked(struct sockets *sockets, struct sockets_entry *entry, const char *name,
+                           uint32_t index)
+{
+    unlink_locked(sockets, entry);
+    (void)snprintf(entry->as.name, sizeof entry->as.name, "%s", name);
+    entry->as.index = index;
+    link_locked(sockets, entry);
+}
+
 void sockets_append_locked(struct sockets *sockets, struct sockets_entry *entry)
 {
     sockets->entries[sockets->count++] = entry;
+    if (entry->as.kind == HANDOVER_LISTENER)
+        link_locked(sockets, entry);
+    sockets->any_activated |= entry->activated;
 }
 
 void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
@@ -84,6 +132,9 @@ void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
     sockets->count--;
     memmove(&sockets->entries[at], &sockets->entries[at + 1],
             (sockets->count - at) * sizeof(void *));
+    sockets->due -= entry->due;
+    if (entry->as.kind == HANDOVER_LISTENER)
+        unlink_locked(sockets, entry);
     if (sockets_find(sockets, entry->fd) == entry)
         sockets_index_locked(sockets, entry->fd, NULL);
 }
@@ -109,7 +160,7 @@ void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry 
 
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry)
 {
-    bool may = sockets->in_office || (entry->made && !sockets->was_in_office);
+    bool may = sockets->in_office || (entry->made && !entry->handed_on);
     return may && !entry->let_go && entry->as.outside == 0 && entry->as.kind == HANDOVER_LISTENER;
 }
 
@@ -135,7 +186,6 @@ void sockets_set_office(struct sockets *sockets, bool in_office)
 {
     pthread_mutex_lock(&sockets->lock);
     sockets->in_office = in_office;
-    sockets->was_in_office |= in_office;
     pthread_mutex_unlock(&sockets->lock);
 }
 
@@ -221,20 +271,31 @@ size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size)
     return count;
 }
 
-static struct sockets_entry *first_unclaimed_locked(const struct sockets *sockets)
+static bool is_unclaimed(const struct sockets_entry *entry)
+{
+    return entry->state == CAME_IN;
+}
+
+static bool is_kept(const struct sockets_entry *entry)
+{
+    return entry->state == OURS && entry->as.kind != HANDOVER_LISTENER;
+}
+
+static struct sockets_entry *first_locked(const struct sockets *sockets,
+                                          bool (*is_meant)(const struct sockets_entry *entry))
 {
     for (size_t i = 0; i < sockets->count; i++)
-        if (sockets->entries[i]->state == CAME_IN)
+        if (is_meant(sockets->entries[i]))
             return sockets->entries[i];
     return NULL;
 }
 
-void sockets_drop_unclaimed(struct sockets *sockets)
+static void drop_all(struct sockets *sockets, bool (*is_meant)(const struct sockets_entry *entry))
 {
     struct sockets_entry *entry;
     do {
         pthread_mutex_lock(&sockets->lock);
-        entry = first_unclaimed_locked(sockets);
+        entry = first_locked(sockets, is_meant);
         bool with_path = entry != NULL && sockets_owns_path_locked(sockets, entry);
         if (entry != NULL)
             sockets_remove_locked(sockets, entry);
@@ -242,6 +303,16 @@ void sockets_drop_unclaimed(struct sockets *sockets)
         if (entry != NULL)
             sockets_dispose(entry, with_path);
     } while (entry != NULL);
+}
+
+void sockets_drop_unclaimed(struct sockets *sockets)
+{
+    drop_all(sockets, is_unclaimed);
+}
+
+void sockets_drop_kept(struct sockets *sockets)
+{
+    drop_all(sockets, is_kept);
 }
 
 /* --- what is kept ---------------------------------------------------------------------------- */
@@ -347,7 +418,7 @@ size_t sockets_to_hand_over(struct sockets *sockets)
 static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *out)
 {
     for (size_t i = 0; i < sockets->count; i++) {
-        const struct sockets_entry *entry = sockets->entries[i];
+        struct sockets_entry *entry = sockets->entries[i];
         if (!is_handed_on(entry))
             continue;
         int fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, FD_LEAST);
@@ -357,6 +428,7 @@ static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *o
         out->shared[out->count] =
             (struct sockets_shared){.bound = entry->bound, .backlog = entry->backlog};
         out->fds[out->count++] = fd;
+        entry->handed_on = true;
     }
     return 0;
 }

@@ -21,6 +21,7 @@ struct sockets_entry; /* in sockets_entry.h */
 struct sockets_page;
 
 #define SOCKETS_PAGES 1024 /* of 1024 descriptors each */
+#define SOCKETS_CHAINS 256 /* a power of two */
 
 struct sockets {
     pthread_mutex_t turn; /* one sockets_listen or _close at a time, which may wait for the file
@@ -28,18 +29,20 @@ struct sockets {
     pthread_mutex_t lock; /* guards what follows; never held for long */
     struct sockets_entry **entries;
     size_t count, capacity;
-    _Atomic bool open;  /* the gate; written under the lock */
-    bool in_office;     /* this generation serves, so it may unlink paths */
-    bool was_in_office; /* once at least; until then nobody else knows of what it has made */
-    int dead;           /* a socket of no use, made at the first listen, or -1 */
+    struct sockets_entry *chains[SOCKETS_CHAINS]; /* listeners by name and index */
+    size_t due;                                   /* how many wait for sockets_apply */
+    bool any_activated;                           /* something came from the service manager */
+    _Atomic bool open;                            /* the gate; written under the lock */
+    bool in_office; /* this generation serves, so it may unlink paths */
+    int dead;       /* a socket of no use, made at the first listen, or -1 */
     _Atomic(struct sockets_page *) pages[SOCKETS_PAGES]; /* listeners by descriptor; read without
                                                             the lock */
 };
 
 void sockets_init(struct sockets *sockets);
 
-/* Closes all that is left; removes paths of its own when in office, and what it has made itself
- * when it never was: a new generation that failed leaves nothing behind. */
+/* Closes all that is left; removes paths of its own when in office, and in any case those that it
+ * has made and never handed on: a new generation that failed leaves nothing behind. */
 void sockets_destroy(struct sockets *sockets);
 
 /* As srun_listen_with; *found, which may be NULL, says for the log where the first one comes from,
@@ -111,7 +114,8 @@ void sockets_drop_unclaimed(struct sockets *sockets);
 
 /* The successor serves for good: lets go of the listeners without freeing their numbers, which the
  * program may still use: each becomes a socket that nothing can connect to and that is never
- * readable. The gate is shut, and stays so. */
+ * readable. The gate is shut, and stays so. What was kept is closed: nobody gets it from here any
+ * more, and as long as a copy is open its other end does not hear that the successor has closed. */
 void sockets_let_go(struct sockets *sockets);
 
 #endif

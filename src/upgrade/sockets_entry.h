@@ -20,12 +20,14 @@ struct sockets_entry {
     enum sockets_state state;
     bool activated; /* came from the service manager, and not from a generation of ours */
     bool made;      /* by this process */
+    bool handed_on; /* another generation may have it */
     bool let_go;
     bool due;          /* came in, and what follows has not been applied to it yet */
     int backlog, mode; /* as bind_set_backlog and bind_set_mode take them */
     int fd;
-    int gate;           /* or -1: nobody has asked for it */
-    const char *origin; /* "made", "handed over", "activated" */
+    int gate;                   /* or -1: nobody has asked for it */
+    struct sockets_entry *next; /* in its chain */
+    const char *origin;         /* "made", "handed over", "activated" */
 };
 
 #define SOCKETS_PAGE 1024
@@ -60,12 +62,23 @@ int sockets_reserve_locked(struct sockets *sockets, size_t more);
 void sockets_append_locked(struct sockets *sockets, struct sockets_entry *entry);
 void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry);
 
+/* Gives one that was appended another name. */
+void sockets_rename_locked(struct sockets *sockets, struct sockets_entry *entry, const char *name,
+                           uint32_t index);
+
+/* The listeners of this name and index: the first one (after: NULL), and the next. Or NULL. */
+struct sockets_entry *sockets_named_locked(const struct sockets *sockets, const char *name,
+                                           uint32_t index, const struct sockets_entry *after);
+
 /* Makes sockets_index_locked possible. 0, -ENOMEM, -EMFILE: a number beyond all reason. */
 int sockets_index_reserve_locked(struct sockets *sockets, int fd);
 void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry *entry);
 
 /* The modes of paths; without the lock. */
 void sockets_note_options(struct sockets_snapshot *snapshot);
+
+/* Closes what was kept. */
+void sockets_drop_kept(struct sockets *sockets);
 
 /* May this generation unlink its path? */
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry);

@@ -82,32 +82,32 @@ static bool is_listener(const struct sockets_entry *entry, enum sockets_state st
     return entry->as.kind == HANDOVER_LISTENER && entry->state == state;
 }
 
+static struct sockets_entry *next_member_locked(const struct request *request, unsigned index,
+                                                const struct sockets_entry *after)
+{
+    return sockets_named_locked(request->sockets, request->name, index, after);
+}
+
+/* All of one name have one address, and one of them index 0, which is looked at first. */
 static struct sockets_entry *find_ours_locked(const struct request *request, unsigned index,
                                               bool *other_address)
 {
-    for (size_t i = 0; i < request->sockets->count; i++) {
-        struct sockets_entry *entry = request->sockets->entries[i];
-        if (!is_listener(entry, OURS) || strcmp(entry->as.name, request->name) != 0)
-            continue;
-        *other_address |= !address_equal(&entry->asked, &request->address);
-        if (entry->as.index == index)
-            return entry;
-    }
-    return NULL;
+    struct sockets_entry *entry = next_member_locked(request, index, NULL);
+    while (entry != NULL && entry->state != OURS)
+        entry = next_member_locked(request, index, entry);
+    *other_address |= entry != NULL && !address_equal(&entry->asked, &request->address);
+    return entry;
 }
 
 /* By the address that was asked for, so that port 0 stays the same port. */
 static struct sockets_entry *find_handed_over_locked(const struct request *request, unsigned index)
 {
-    for (size_t i = 0; i < request->sockets->count; i++) {
-        struct sockets_entry *entry = request->sockets->entries[i];
-        if (is_listener(entry, CAME_IN) && !entry->activated && entry->as.index == index &&
-            strcmp(entry->as.name, request->name) == 0 &&
-            address_equal(&entry->asked, &request->address) &&
-            bind_check(entry->fd, &request->address) == 0)
-            return entry;
-    }
-    return NULL;
+    struct sockets_entry *entry = next_member_locked(request, index, NULL);
+    while (entry != NULL && (entry->state != CAME_IN || entry->activated ||
+                             !address_equal(&entry->asked, &request->address) ||
+                             bind_check(entry->fd, &request->address) < 0))
+        entry = next_member_locked(request, index, entry);
+    return entry;
 }
 
 /* The service manager names a socket after its unit, unless told otherwise. */
@@ -125,7 +125,7 @@ static struct sockets_entry *find_activated_locked(const struct request *request
 {
     struct sockets_entry *best = NULL;
     int best_rank = 0;
-    for (size_t i = 0; i < request->sockets->count; i++) {
+    for (size_t i = 0; request->sockets->any_activated && i < request->sockets->count; i++) {
         struct sockets_entry *entry = request->sockets->entries[i];
         if (!is_listener(entry, CAME_IN) || !entry->activated ||
             entry->bound.type != request->address.type ||
@@ -286,16 +286,16 @@ static void enter_locked(const struct request *request, unsigned index)
     struct sockets_entry *entry = member->entry;
     if (!member->claimed && !member->made)
         return;
-    (void)snprintf(entry->as.name, sizeof entry->as.name, "%s", request->name);
+    if (member->made)
+        sockets_append_locked(request->sockets, entry);
+    sockets_rename_locked(request->sockets, entry, request->name, index);
     (void)snprintf(entry->as.address, sizeof entry->as.address, "%s", request->text);
-    entry->as.index = index;
     entry->as.outside |= entry->activated;
     entry->asked = request->address;
     entry->state = OURS;
     entry->due = member->claimed;
+    request->sockets->due += entry->due;
     note_options(entry, &request->options);
-    if (member->made)
-        sockets_append_locked(request->sockets, entry);
     sockets_index_locked(request->sockets, entry->fd, entry);
 }
 

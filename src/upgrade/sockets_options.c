@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct sockets_entry *first_due_locked(const struct sockets *sockets, const char *only)
+static struct sockets_entry *next_due_locked(const struct sockets *sockets, const char *only,
+                                             size_t *at)
 {
-    for (size_t i = 0; sockets->in_office && i < sockets->count; i++) {
-        struct sockets_entry *entry = sockets->entries[i];
+    bool any = sockets->in_office && sockets->due > 0;
+    for (; any && *at < sockets->count; (*at)++) {
+        struct sockets_entry *entry = sockets->entries[*at];
         if (entry->due && (only == NULL || strcmp(entry->as.name, only) == 0))
             return entry;
     }
@@ -19,15 +21,16 @@ static struct sockets_entry *first_due_locked(const struct sockets *sockets, con
 }
 
 /* A backlog is set at once, a mode by the file system: from a copy, without the lock. */
-static bool apply_to_first(struct sockets *sockets, const char *only, char name[HANDOVER_NAME_MAX],
-                           const char **refused)
+static bool apply_to_next(struct sockets *sockets, const char *only, size_t *at,
+                          char name[HANDOVER_NAME_MAX], const char **refused)
 {
     struct sockets_entry copy;
     int rc = 0;
     pthread_mutex_lock(&sockets->lock);
-    struct sockets_entry *entry = first_due_locked(sockets, only);
+    struct sockets_entry *entry = next_due_locked(sockets, only, at);
     if (entry != NULL) {
         entry->due = false;
+        sockets->due--;
         rc = bind_set_backlog(entry->fd, &entry->bound, entry->backlog);
         copy = *entry;
     }
@@ -48,8 +51,12 @@ static bool apply_to_first(struct sockets *sockets, const char *only, char name[
 const char *sockets_apply(struct sockets *sockets, const char *only, char name[HANDOVER_NAME_MAX])
 {
     const char *refused = NULL;
-    while (apply_to_first(sockets, only, name, &refused)) {
-    }
+    bool any;
+    do { /* again from the start: what was closed meanwhile may have made one slip past */
+        size_t at = 0;
+        for (any = false; apply_to_next(sockets, only, &at, name, &refused); any = true) {
+        }
+    } while (any);
     return refused;
 }
 

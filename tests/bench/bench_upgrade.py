@@ -14,6 +14,8 @@ With --listeners: the same of a program with so many of them, which are handed o
 many: to the moment when its new master has workers, on which the old one is told to end.
 """
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -229,6 +231,8 @@ def replaced(argv, env, options, folder):
     if not os.access(argv[0], os.X_OK):
         raise Failed(f"{argv[0]} is not there")
     reading, writing = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(PermissionError):  # records are dropped when it is full for 50 ms
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 1 << 20)
     with os.fdopen(writing, "wb") as errors:
         pid, _ = spawn(argv, folder, {"SRUN_UPGRADE_PROBATION": options.probation, **env},
                        stderr=errors)

@@ -4,6 +4,7 @@
  * came is left open, and it can be tried again.
  */
 #include "../support/handover_samples.h"
+#include "base/fd.h"
 #include "scenario.h"
 #include "upgrade/channel.h"
 
@@ -60,6 +61,23 @@ static void talk(void *arg)
     close_pair(ends);
 }
 
+/* Without an answer nothing is sent that may be left unsaid; to be told of room is asked for again.
+ */
+static void look_for_room(void *arg)
+{
+    int ends[2], poller = fd_poller_new();
+    (void)arg;
+    ck_assert_int_eq(channel_pair(ends), 0);
+    ck_assert_int_eq(fd_poller_add(poller, ends[0], 7, false), 0);
+    scenario_arm();
+    bool room = channel_has_room(ends[0]);
+    fd_poller_want_room(poller, ends[0], 7, true);
+    unsigned failed = scenario_disarm();
+    SCENARIO_ASSERT(room || failed > 0, "there is room");
+    (void)close(poller);
+    close_pair(ends);
+}
+
 START_TEST(makes_a_pair_or_says_why_not)
     {
         scenario_each("channel pair", FAULT_SYSTEM, make_pair, NULL);
@@ -72,6 +90,12 @@ START_TEST(says_why_a_message_was_not_sent_or_received)
     }
 END_TEST
 
+START_TEST(looks_for_room_or_takes_it_that_there_is_none)
+    {
+        scenario_each("channel room", FAULT_SYSTEM, look_for_room, NULL);
+    }
+END_TEST
+
 START_TEST(goes_on_when_interrupted)
     {
         scenario_each("channel interrupted", FAULT_INTERRUPT, talk, NULL);
@@ -81,5 +105,6 @@ END_TEST
 int main(void)
 {
     return HARNESS("fault.channel", makes_a_pair_or_says_why_not,
-                   says_why_a_message_was_not_sent_or_received, goes_on_when_interrupted);
+                   says_why_a_message_was_not_sent_or_received,
+                   looks_for_room_or_takes_it_that_there_is_none, goes_on_when_interrupted);
 }

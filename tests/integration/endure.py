@@ -16,7 +16,7 @@ import statistics
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
 
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
@@ -71,6 +71,7 @@ class Server(Process):
         self.pids = []  # of all generations, the first one first
         super().__init__(argv, folder, {"SRUN_PID_FILE": os.path.join(folder, PID_FILE),
                                         "SRUN_UPGRADE_PROBATION": probation, **(env or {})})
+        roomy(self._process.stderr)
         self.wait_for("msg=started ")
         self.pids.append(self.pid)
         eventually(lambda: os.path.exists(os.path.join(folder, PID_FILE)), "a PID file")
@@ -90,8 +91,9 @@ class Server(Process):
 
     def taken_over(self, since, limit=LIMIT):
         """Waits for a generation that takes over, and for its predecessor to know: ms it took."""
-        match = self.wait_for(r'msg=upgraded .*new_generation=(\d+) new_pid=(\d+) .*took=(\S+)',
-                              limit, since)
+        match = self.wait_for(r'msg=upgraded .*new_generation=(\d+) new_pid=(\d+) .*took=(\S+)|'
+                              'msg="upgrade (?:failed|refused)"', limit, since)
+        check(match.group(1), match.string)
         self.generation = int(match.group(1))
         self.pids.append(int(match.group(2)))
         return milliseconds(match.group(3))

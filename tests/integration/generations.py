@@ -131,6 +131,20 @@ class Manager:
         """Reads nothing any more, but for one message that it waits for already."""
         self._hears.clear()
 
+    def fill(self):
+        """As when the manager is busy: nothing is read, and there is no room for more."""
+        self.deaf()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, \
+                contextlib.suppress(BlockingIOError):
+            other.setblocking(False)
+            other.connect(self.path)
+            while True:
+                other.send(b"STATUS=of somebody else")
+
+    def hear(self):
+        """Reads again."""
+        self._hears.set()
+
     def answer(self):
         """Is patient no longer."""
         self.patient = False

@@ -118,6 +118,22 @@ def upgrade_waits_until_the_new_generation_is_alone_and_ready(folder):
 
 
 @suite.test
+def upgrade_during_another_attempt_waits_for_the_generation_that_it_is_told_of(folder):
+    starting = OLD + "         2   20  starting 1s     0\n"
+    third = HEADING + "         3   30  serving  1s     1\n"
+    with fake(folder) as server:
+        server.routes["GET /readyz"] = (200, "OK\n")
+        server.routes["GET /generations"] = [(200, starting), (200, NEW), (200, third)]
+        server.routes["POST /admin/upgrade"] = (202, "upgrade: passed on to generation 2\n")
+        equal(ask(folder, "upgrade", "--wait")[:2],
+              (0, "generation 3, pid 30, is ready; pid 20 has ended\n"))
+        server.routes["GET /generations"] = [(200, starting), (200, NEW.replace("20", "30"))]
+        server.routes["POST /admin/upgrade"] = (200, "generation 2 serves, pid 30\n")
+        equal(ask(folder, "upgrade", "--wait")[:2],
+              (0, "generation 2, pid 30, is ready; pid 20 has ended\n"))
+
+
+@suite.test
 def upgrade_outlasts_an_old_process_that_ends_before_its_answer(folder):
     with fake(folder) as server:
         server.routes["GET /generations"] = [(200, OLD), b"", (200, NEW)]

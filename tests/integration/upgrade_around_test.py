@@ -6,7 +6,7 @@ import signal
 import socket
 import stat
 
-from generations import LONG, Family, cell, descriptors, dial, who
+from generations import LONG, Family, cell, descriptors, dial, eventually, who
 from support import Suite, check, equal
 
 suite = Suite("upgrade_around")
@@ -71,6 +71,20 @@ def service_manager_that_reads_nothing_stops_nobody(folder):
         new = family.took_over(2)
         family.ended(family.first)
         family.survives(new, 2)
+
+
+@suite.test
+def service_manager_that_is_busy_learns_of_the_new_process_later(folder):
+    with Family(folder, probation=LONG) as family:
+        family.manager.fill()
+        family.hup()
+        new = family.took_over(2)
+        family.manager.hear()
+        eventually(lambda: family.manager.main_pid == new, "the manager does not learn of it")
+        family.quiet()
+        os.kill(family.first, signal.SIGTERM)  # both are to end
+        family.ended(new)
+        family.over(family.first)
 
 
 # Listeners

@@ -70,6 +70,23 @@ def new_process_that_fails_in_probation_is_rolled_back(folder):
         family.survives(family.first)
 
 
+@suite.test
+def new_process_that_fails_in_probation_takes_along_the_path_that_it_made(folder):
+    added = os.path.join(folder, "added.sock")
+    with Family(folder, probation=LONG) as family:
+        family.listeners(added=f"unix://{added} 0")
+        family.hup()
+        new = family.took_over(2)
+        family.serves(new)
+        check(os.path.exists(added), "it is not there")
+        family.listeners()
+        family.tell(new, "fail")
+        family.wait('msg="rolled back" error=".*ordered to fail')
+        family.alone(family.first)
+        check(not os.path.exists(added), "the path is left")
+        family.survives(family.first)
+
+
 def dies_in_drain(folder, action):
     """The old process finishes what it has begun; a supervisor would start anew."""
     with Family(folder, orders=[("stop", "hold:gate")]) as family:

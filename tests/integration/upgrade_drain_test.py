@@ -284,6 +284,21 @@ def who_asks_the_old_process_hears_that_it_was_passed_on(folder):
 
 
 @suite.test
+def who_asks_once_more_is_not_told_of_the_attempt_that_had_begun(folder):
+    with running(folder) as program:
+        program.plan(PLAN + "\nwait go")
+        since, first = program.mark_now(), program.send("ask 60000")
+        program.wait_for("msg=begins", since=since)
+        second = program.send("ask 60000")
+        program.logged("upgrade requested", 2)
+        program.touch("go")
+        equal(read_all(first), "0 \n")
+        equal(read_all(second), "-115 upgrade: passed on to generation 2\n")
+        program.office = until(lambda: of_generation(program, 3), "the third generation")
+        program.stop()
+
+
+@suite.test
 def who_asks_before_the_start_is_told_so(folder):
     with running(folder, PLAN + "\nearly") as program:
         equal([one["estate"] for one in program.logged("asked early")], ["1"])
@@ -306,6 +321,35 @@ def many_who_ask_at_once_all_hear_of_a_result(folder):
         equal([answer for answer in answers if "no more paper" not in answer], [])
         program.plan(PLAN)
         program.upgrade()
+        program.stop()
+
+
+@suite.test
+def services_that_finish_when_they_are_to_let_go_do_not_end_the_new_process(folder):
+    with running(folder, PLAN + "\nfinish", env=PROBATION) as program:
+        for generation in range(2, 4):
+            old = program.office
+            program.upgraded(program.hup())
+            program.wait_for("msg=stopped " + ("" if generation == 2 else f"generation={generation - 1} ") +
+                             "exit_code=0 cause=all_exited")
+            program.gone(old)
+            until(lambda: program.info()["state"] == "idle", "idle")
+            program.serves(program.office)
+        program.stop()
+
+
+@suite.test
+def a_start_of_many_steps_is_followed_by_an_old_process_that_reads_late(folder):
+    with running(folder) as program:
+        program.plan(PLAN + "\nwait go\nservices 250")  # two messages each; a channel holds fewer
+        old, since = program.office, program.hup()
+        program.wait_for("msg=begins", since=since)
+        os.kill(old, signal.SIGSTOP)
+        program.touch("go")
+        program.wait_for("msg=started ", since=since)
+        os.kill(old, signal.SIGCONT)
+        program.upgraded(since)
+        program.gone(old)
         program.stop()
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A new version that listens elsewhere, or otherwise; and what becomes of ports and paths."""
+import contextlib
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from support import LIMIT, Suite, check, equal  # noqa: E402
-from upgraded import PLAN, connect_to, read_all, running, until  # noqa: E402
+from upgraded import PLAN, connect_to, is_alive, read_all, running, until  # noqa: E402
 
 suite = Suite("upgrade_listeners")
 PROBATION = {"SRUN_UPGRADE_PROBATION": "300s"}
@@ -80,6 +81,30 @@ def a_dropped_one_goes_when_there_is_no_way_back(folder):
         program.gone(old)
         until(lambda: not os.path.exists(path), "the end of the path")
         until(lambda: refuses(more), "the end of the port")
+        program.stop()
+
+
+def states_kept_by(pid):
+    """Descriptors of what was kept by srun_upgrade_keep_state."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return [link for link in found if "srun-state" in link]
+
+
+@suite.test
+def a_dropped_one_goes_though_the_old_process_still_has_clients(folder):
+    with running(folder, PLAN + "\nlisten more tcp://127.0.0.1:0\nkeep") as program:
+        more, old, client = program.address("more"), program.office, program.held()
+        program.plan(PLAN)
+        program.upgraded(program.hup())
+        until(lambda: refuses(more), "the end of the port")
+        until(lambda: not states_kept_by(old), "the end of what was kept")
+        check(is_alive(old), "the old process has not waited for its client")
+        program.touch("release")
+        equal(read_all(client), f"released {old}\n")
+        program.gone(old)
         program.stop()
 
 

@@ -2,8 +2,9 @@
 """One of the two says what nobody can understand, twice, too much or nothing; or cannot take what
 it is handed."""
 import signal
+import time
 
-from generations import LONG, SHORT_MS, Family, cell
+from generations import LONG, SHORT_MS, Family, cell, eventually
 from support import Suite, equal
 
 suite = Suite("upgrade_messages")
@@ -125,6 +126,24 @@ for message in ("WELCOME", "BATCH", "COMMIT"):
          message, "drop")
 for words, action in BROKEN.items():
     cell(suite, f"commit_{words}_leaves_the_old_process_serving", not_heard, 1, "COMMIT", action)
+
+
+@suite.test
+def what_was_said_in_time_counts_though_it_is_read_late(folder):
+    with Family(folder, orders=[("receive:PROGRESS", "hold:gate")],
+                start=f"{2 * SHORT_MS}ms") as family:
+        release, ready = family.gate("gate"), family.hold(2, "sent:READY")
+        family.hup()
+        family.wait("msg=fault at=receive:PROGRESS ")
+        begun = time.monotonic()
+        ready.wait()
+        ready.release()
+        eventually(lambda: time.monotonic() > begun + 2.5 * SHORT_MS / 1000, "the limit passes")
+        release()
+        new = family.took_over(2)
+        family.ended(family.first)
+        family.tries = 5
+        family.survives(new, 2)
 
 
 # No descriptor is left in the new process

@@ -40,7 +40,8 @@ def kill_at(folder, delay):
             load.answers(40)
             after = load.measure()
             equal(after["pid"], served.served_by(), "who answers, and whom the PID file names")
-            check(joined and after["generation"] == 2, f"generation {after['generation']} serves")
+            equal(after["generation"], 2, "the generation that serves")
+            served.wait_for("handed over", since=since)
             served.upgrade()
             load.answers(20)
             load.end(lost=CLIENTS)  # what the killed process had begun to answer

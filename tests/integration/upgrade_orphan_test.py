@@ -104,6 +104,7 @@ def fails_in(folder, place):
         hold.release()
         family.manager.answer()
         equal(family.took_over(2), new, "the process that took over")
+        check("STOPPING=1" not in family.manager.texts, "the manager was told that the unit ends")
         family.survives(new, 2)
 
 

@@ -150,6 +150,7 @@ for error in ("EAGAIN", "ENOMEM", "EMFILE"):
             ("the_channel", "call:channel_pair", "spawn"),
             ("a_new_process", "call:posix_spawn", "spawn"),
             ("to_watch_the_new_process", "call:pidfd_open", "spawn"),
+            ("to_hear_of_its_end", "call:fd_poller_add", "spawn"),
             ("a_descriptor_to_hand_over", "call:pidfd_open_self", "handover"),
             ("to_send_descriptors", "send:BATCH", "handover")):
         cell(suite, f"{error.lower()}_for_{words}_leaves_the_old_process_serving", system_refuses,

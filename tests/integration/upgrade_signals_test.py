@@ -237,4 +237,19 @@ for what, count in {"second_hup": 1, "storm_of_hups": STORM}.items():
         cell(suite, f"{what}_{to}_in_drain_runs_when_that_is_over", hup_in_drain, count, to_new)
 
 
+@suite.test
+def hup_to_a_new_process_that_does_not_serve_yet_is_told_when_it_begins(folder):
+    with Family(folder, orders=[("send:COMMIT", "hold:gate")]) as family:
+        release = family.gate("gate")
+        family.hup()
+        family.wait("msg=fault at=send:COMMIT ")
+        family.hup(family.begun(2))
+        family.wait('msg="upgrade requested" generation=2 ')
+        release()
+        new = family.took_over(3)
+        family.serves(new)
+        equal(family.manager.texts.count("RELOADING=1"), 2, "upgrades that the manager was told of")
+        family.survives(new, 3)
+
+
 suite.main(at_once=6)

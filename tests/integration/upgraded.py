@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
 
 PLAN = "listen web tcp://127.0.0.1:0"
 POLL = 0.02
@@ -86,6 +86,7 @@ class Program(Process):
         limits = {"SRUN_UPGRADE_HANDSHAKE": "30s", "SRUN_UPGRADE_PROBATION": "0s",
                   "SRUN_LOG_LEVEL": "debug", "PLAN": os.path.join(folder, "plan"), **(env or {})}
         super().__init__(argv or [build("upgraded_v1")], folder, limits, before)
+        roomy(self._process.stderr)
         self._began = 0
 
     def plan(self, text):

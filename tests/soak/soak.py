@@ -97,7 +97,8 @@ class Soak:
              "SRUN_OTEL_TRACE_EXPORTER": "http", "SRUN_OTEL_TRACE_EXPORTER_ENDPOINT": endpoint,
              "SRUN_OTEL_METRIC_EXPORTER": "http", "SRUN_OTEL_METRIC_EXPORTER_ENDPOINT": endpoint,
              "SRUN_OTEL_LOG_EXPORTER": "http", "SRUN_OTEL_LOG_EXPORTER_ENDPOINT": endpoint,
-             "OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "1000"})
+             "OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+             "SRUN_UPGRADE_HANDSHAKE": "30s"})  # whatever the machine's load
         address = self.server.wait_for(r"msg=listening logger_scope=http .*address=tcp://(\S+)").group(1)
         self.actors = [
             collector, upstream, actors.Writer(address), actors.Slow(address), actors.Streams(address),

@@ -145,8 +145,10 @@ START_TEST(lets_go_of_listeners_and_keeps_their_numbers)
         hand_over(&old, &new);
         int heir = listen_as(&new, "http", ANY_TCP);
         take_over();
+        ck_assert_int_eq(sockets_keep(&old, "kept", gate, HANDOVER_KEPT, NULL), 0);
         sockets_let_go(&old);
         sockets_let_go(&old);
+        ck_assert_int_eq(sockets_forget(&old, "kept"), -ENOENT);
         int client = connect_to(&address);
         await_readable(heir);
         ck_assert(!readable(gate)); /* no phantom, though the listener lives on */

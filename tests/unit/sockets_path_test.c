@@ -53,6 +53,30 @@ START_TEST(removes_the_path_of_a_listener_that_nobody_asks_for_any_more)
     }
 END_TEST
 
+START_TEST(removes_out_of_office_what_it_has_made_until_another_has_it)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        in_folder(path, "unix");
+        open_both();
+        hand_over(&old, &new);
+        take_over();
+        (void)listen_as(&new, "x", path);
+        sockets_set_office(&new, false);
+        sockets_destroy(&new); /* rolled back */
+        sockets_init(&new);
+        ck_assert(!exists(path));
+        (void)listen_as(&old, "x", path);
+        hand_over(&old, &new);
+        sockets_destroy(&old);
+        sockets_init(&old);
+        ck_assert(exists(path));
+        take_over();
+        (void)listen_from(&new, "x", path, "handed over");
+        close_both();
+        ck_assert(!exists(path));
+    }
+END_TEST
+
 START_TEST(leaves_a_path_that_another_has_taken_and_its_mode)
     {
         char path[ADDRESS_TEXT_MAX];
@@ -235,6 +259,7 @@ int main(void)
 {
     return HARNESS("sockets_path", removes_a_path_only_in_office,
                    removes_the_path_of_a_listener_that_nobody_asks_for_any_more,
+                   removes_out_of_office_what_it_has_made_until_another_has_it,
                    leaves_a_path_that_another_has_taken_and_its_mode,
                    changes_options_in_office_and_gives_them_back,
                    leaves_options_as_they_are_when_none_are_asked_for,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "faults.h"
 
+#include "runner.h"
 #include "upgrade/channel.h"
 #include "upgrade/pidfile.h"
 #include "upgrade/spawn.h"
@@ -48,6 +49,7 @@ int __real_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
                        char *const variables[]);
 int __real_pidfd_open(pid_t pid, unsigned flags);
 int __real_pidfile_write(const char *path, int pid, srun_err *err);
+int __real_fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
 
 int __wrap_channel_send(int fd, const struct handover_message *message, const int *fds,
                         unsigned count);
@@ -58,6 +60,7 @@ int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
                        char *const variables[]);
 int __wrap_pidfd_open(pid_t pid, unsigned flags);
 int __wrap_pidfile_write(const char *path, int pid, srun_err *err);
+int __wrap_fd_poller_add(int poller, int fd, uint32_t tag, bool edge);
 
 /* --- orders ---------------------------------------------------------------------------------- */
 
@@ -281,6 +284,13 @@ int __wrap_pidfd_open(pid_t pid, unsigned flags)
         return -1;
     }
     return __real_pidfd_open(pid, flags);
+}
+
+/* Of the other process, by which its end is seen. */
+int __wrap_fd_poller_add(int poller, int fd, uint32_t tag, bool edge)
+{
+    int rc = tag == RUNNER_TAG_PEER ? look("call:fd_poller_add", NULL) : 0;
+    return rc < 0 ? rc : __real_fd_poller_add(poller, fd, tag, edge);
 }
 
 int __wrap_pidfile_write(const char *path, int pid, srun_err *err)

@@ -40,7 +40,10 @@ static void take_line(struct plan *plan, const char *key, const char *value)
     const struct {
         const char *key;
         int *number;
-    } numbers[] = {{"nofile", &plan->nofile}, {"exit", &plan->leave}, {"items", &plan->items}};
+    } numbers[] = {{"nofile", &plan->nofile},
+                   {"exit", &plan->leave},
+                   {"items", &plan->items},
+                   {"services", &plan->services}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(key, texts[i].key) == 0)
             (void)snprintf(texts[i].text, PLAN_WORD, "%s", value);
@@ -53,6 +56,8 @@ static void take_line(struct plan *plan, const char *key, const char *value)
         add_many(plan, atoi(value));
     else if (strcmp(key, "keep") == 0)
         plan->keep = 1;
+    else if (strcmp(key, "finish") == 0)
+        plan->finish = 1;
     else if (strcmp(key, "early") == 0)
         plan->early = 1;
     else if (strcmp(key, "extend") == 0)

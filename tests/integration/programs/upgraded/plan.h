@@ -14,6 +14,8 @@
  *   extend MS              init asks for so much time
  *   chdir FOLDER           the process goes there first
  *   keep                   hand over a counter and a pipe
+ *   finish                 run ends when a newer generation serves
+ *   services N             so many more, which do nothing
  *   queue FOLDER           work off the items there, which are
  *   items N                files named 0 to N-1
  */
@@ -33,7 +35,7 @@ struct plan {
         int backlog, v6only;
     } listeners[PLAN_LISTENERS];
     unsigned count;
-    int nofile, early, leave, keep, items;
+    int nofile, early, leave, keep, items, finish, services;
     long long extend_ms;
 };
 

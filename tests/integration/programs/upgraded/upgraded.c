@@ -233,7 +233,7 @@ static int on_run(void *user, srun_context *ctx, srun_err *err)
     (void)user, (void)err;
     int cancel = srun_cancel_fd(ctx);
     (void)srun_ready(ctx);
-    while (!srun_cancelled(ctx)) {
+    while (!srun_cancelled(ctx) && !(self.plan.finish && srun_draining(ctx))) {
         one_turn(ctx, cancel);
         work(ctx);
     }
@@ -356,6 +356,24 @@ static int on_upgrade(void *user, const struct srun_upgrade_event *event, srun_e
 
 /* --- the program ----------------------------------------------------------------------------- */
 
+static int init_idle(void *user, srun_context *ctx, srun_err *err)
+{
+    (void)user, (void)ctx, (void)err;
+    return 0;
+}
+
+static int add_idle(srun_runner *runner, srun_err *err)
+{
+    static const struct srun_service_ops ops = {.size = sizeof ops, .init = init_idle};
+    char name[32];
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < self.plan.services; i++) {
+        (void)snprintf(name, sizeof name, "idle-%d", i);
+        rc = srun_runner_add(runner, name, &ops, NULL, NULL, err);
+    }
+    return rc;
+}
+
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
     static const struct srun_service_ops ops = {.size = sizeof ops,
@@ -374,7 +392,8 @@ static int setup(srun_runner *runner, void *user, srun_err *err)
         return srun_fail(err, -errno, "chdir: %m");
     if (self.plan.leave != 0)
         exit(self.plan.leave);
-    return srun_runner_add(runner, "server", &ops, NULL, NULL, err);
+    int rc = srun_runner_add(runner, "server", &ops, NULL, NULL, err);
+    return rc < 0 ? rc : add_idle(runner, err);
 }
 
 static void lower_limit(void)
