@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The control thread: takes what has happened out of the inbox, the signals and the timer, feeds it
- * to the sequence, and carries out what the sequence decides. Never waits but in the poller, and
- * never runs code of the program.
+ * to the sequence, and carries out what the sequence decides. Waits in the poller; besides for a
+ * moment, each with a limit, for a thread to end, a stack to be told, a log or systemd to have
+ * room. Never runs code of the program.
  */
 #include "runner.h"
 
@@ -304,8 +305,10 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
     int64_t deadline = sequence_deadline(runner->seq, service->id);
     if (action->to == SRUN_INITIATING && sequence_restarts(runner->seq, service->id) > 0)
         service_reset(service);
-    if (action->to == SRUN_STOPPED && service_join(service) < 0)
+    if (action->to == SRUN_STOPPED && service_join(service) < 0) {
+        service_leave_thread(service);
         outcome_thread_left(runner, service);
+    }
     if (action->to == SRUN_INITIATED)
         leaks_attribute(&runner->leaks, service->name);
     if (action->to == SRUN_RUNNING && service->options.heartbeat_ms > 0)

@@ -493,6 +493,12 @@ int service_join(struct service *service)
     return rc;
 }
 
+void service_leave_thread(struct service *service)
+{
+    (void)pthread_detach(service->thread);
+    service->has_thread = false;
+}
+
 /* --- its life as an object ------------------------------------------------------------------- */
 
 void service_reset(struct service *service)
