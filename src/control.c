@@ -20,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STAFF_PAUSE (10 * NS_PER_MS) /* between two attempts to make a thread that is missing */
+/* Between two attempts to make a thread that is missing, and to tell systemd, which is busy. */
+#define STAFF_PAUSE (10 * NS_PER_MS)
+#define TELL_PAUSE (100 * NS_PER_MS)
 
 static int64_t now_of(const srun_runner *runner)
 {
@@ -471,9 +473,9 @@ static void do_what_is_due(srun_runner *runner)
     capture_turn(runner, now);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
         outcome_leave(runner, now);
-    bool starved = pool_tend(runner->pool);
+    bool starved = pool_tend(runner->pool), untold = notify_tend(&runner->notify);
     starved |= runner->checkup.pool != NULL && pool_tend(runner->checkup.pool);
-    runner->staff_at = starved ? now + STAFF_PAUSE : SEQUENCE_NEVER;
+    runner->retry_at = starved ? now + STAFF_PAUSE : untold ? now + TELL_PAUSE : SEQUENCE_NEVER;
 }
 
 int64_t control_wake(const srun_runner *runner)
@@ -486,8 +488,8 @@ int64_t control_wake(const srun_runner *runner)
         wake = upgrade_at;
     if (runner->watch_at < wake)
         wake = runner->watch_at;
-    if (runner->staff_at < wake)
-        wake = runner->staff_at;
+    if (runner->retry_at < wake)
+        wake = runner->retry_at;
     int64_t capture_at = capture_wake(runner);
     if (capture_at < wake)
         wake = capture_at;

@@ -114,7 +114,7 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
     runner->birth = fork_stamp();
     runner->born_wall_ms = clock_wall_ms();
     runner->poller = runner->timer = runner->inbox.event = runner->notify.fd = -1;
-    runner->armed_at = runner->watch_at = runner->staff_at = SEQUENCE_NEVER;
+    runner->armed_at = runner->watch_at = runner->retry_at = SEQUENCE_NEVER;
     runner->hook.deadline = SEQUENCE_NEVER;
     (void)pthread_mutex_init(&runner->lock, NULL);
     (void)thread_cond_init(&runner->changed);

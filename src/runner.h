@@ -114,7 +114,7 @@ struct srun_runner {
     char reason[252];   /* for the text of the cause: who asked for the stop */
     int64_t watch_at;   /* when watch_check wants to be called */
     int64_t ping_at;
-    int64_t staff_at; /* when the pool wants to try again to make a thread */
+    int64_t retry_at; /* when what could not be done is tried again: a thread, a word to systemd */
 
     pthread_mutex_t lock;   /* guards what follows; never held while anything else is called */
     pthread_cond_t changed; /* a state, or the phase: changes was raised */
