@@ -109,6 +109,7 @@ struct service {
     } hear;
     unsigned beside;      /* side verbs that are running; guarded by lock */
     bool barred;          /* it is to stop: no more of them; guarded by lock */
+    bool abandoned;       /* it was given up; guarded by lock */
     unsigned life_number; /* so many resets; guarded by lock, written by control */
 };
 
@@ -154,7 +155,7 @@ void service_describe_stack(struct service *service, char *out, size_t size);
 /* The thread of that call; 0: there is none. */
 int service_tid(struct service *service);
 
-/* Its calls in flight will not be waited for. */
+/* Its calls in flight will not be waited for; a stop that has not begun is not called any more. */
 void service_abandon(struct service *service);
 
 /* Joins the thread, which has nothing left to do; -ETIMEDOUT when it does not end. */

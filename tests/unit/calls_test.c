@@ -148,8 +148,76 @@ START_TEST(tell_each_service_of_a_drain_and_stop_it_in_the_midst)
     }
 END_TEST
 
+/* --- one that was given up ------------------------------------------------------------------- */
+
+static struct gate web_gate = GATE_CLOSED, db_gate = GATE_CLOSED;
+
+static int drain_for_too_long(void *self, srun_context *ctx, int draining, srun_err *err)
+{
+    const struct slow *slow = self;
+    (void)ctx, (void)draining, (void)err;
+    trace_add(slow->trace, slow->name, "drain");
+    gate_pass(&web_gate);
+    return 0;
+}
+
+static bool web_drains(srun_runner *runner, void *trace)
+{
+    (void)runner;
+    return trace_has(trace, "web.drain");
+}
+
+static bool db_stops(srun_runner *runner, void *trace)
+{
+    (void)runner;
+    return trace_has(trace, "db.stop");
+}
+
+static bool web_runs(srun_runner *runner, void *arg)
+{
+    (void)arg;
+    return srun_runner_state(runner, "web") == SRUN_RUNNING;
+}
+
+static void give_up_before_its_stop(void)
+{
+    const struct srun_service_ops db_ops = {.size = sizeof db_ops, .stop = slow_stop};
+    const struct srun_service_ops web_ops = {
+        .size = sizeof web_ops, .on_drain = drain_for_too_long, .stop = slow_stop};
+    struct actor stays = {.name = "stays", .run = BACKGROUND};
+    struct trace trace;
+    srun_runner *runner = NULL;
+    trace_init(&trace);
+    struct slow db = {NULL, &db_gate, &trace, "db"}, web = {NULL, NULL, &trace, "web"};
+    ck_assert_int_eq(srun_runner_new(&runner, SRUN_CONFIG(.timeouts.stuck_grace_ms = 10), NULL), 0);
+    cast_add(runner, &stays, &trace, NULL);
+    ck_assert_int_eq(srun_runner_add(runner, "db", &db_ops, &db, NULL, NULL), 0);
+    ck_assert_int_eq(
+        srun_runner_add(runner, "web", &web_ops, &web, SRUN_OPTIONS(.stop_ms = 10), NULL), 0);
+    ck_assert_int_eq(srun_runner_start(runner, NULL), 0);
+    ck_assert(turn_until(runner, web_runs, NULL));
+    service_tell_drain(runner_find(runner, "web"), true);
+    ck_assert(turn_until(runner, web_drains, &trace));
+    ck_assert_int_eq(srun_runner_shutdown(runner, 0, "enough"), 0);
+    ck_assert(turn_until(runner, db_stops, &trace));
+    gate_open(&web_gate); /* it comes home while what it needs is being stopped */
+    ck_assert(pool_await_lost(runner->pool, REAL_LIMIT_MS * NS_PER_MS));
+    ck_assert_msg(!trace_has(&trace, "web.stop"), "%s", trace.text);
+    gate_open(&db_gate);
+    ck_assert(turn_until(runner, has_ended, NULL));
+    ck_assert_int_eq(srun_runner_exit_code(runner), 4);
+    ck_assert_uint_eq(srun_runner_stuck(runner), 1);
+}
+
+START_TEST(call_no_stop_of_a_service_that_was_given_up)
+    {
+        in_a_process_of_its_own(give_up_before_its_stop);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("calls", stop_a_whole_group_at_once_while_its_ready_has_not_returned,
-                   tell_each_service_of_a_drain_and_stop_it_in_the_midst);
+                   tell_each_service_of_a_drain_and_stop_it_in_the_midst,
+                   call_no_stop_of_a_service_that_was_given_up);
 }
