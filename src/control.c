@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The control thread: takes what has happened out of the inbox, the signals and the timer, feeds it
- * to the sequence, and carries out what the sequence decides. Never waits but in the poller, and
- * never runs code of the program.
+ * to the sequence, and carries out what the sequence decides. Waits in the poller; besides for a
+ * moment, each with a limit, for a thread to end, a stack to be told, a log or systemd to have
+ * room. Never runs code of the program.
  */
 #include "runner.h"
 
@@ -19,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STAFF_PAUSE (10 * NS_PER_MS) /* between two attempts to make a thread that is missing */
+/* Between two attempts to make a thread that is missing, and to tell systemd, which is busy. */
+#define STAFF_PAUSE (10 * NS_PER_MS)
+#define TELL_PAUSE (100 * NS_PER_MS)
 
 static int64_t now_of(const srun_runner *runner)
 {
@@ -304,8 +307,10 @@ static void on_state(srun_runner *runner, const struct sequence_action *action, 
     int64_t deadline = sequence_deadline(runner->seq, service->id);
     if (action->to == SRUN_INITIATING && sequence_restarts(runner->seq, service->id) > 0)
         service_reset(service);
-    if (action->to == SRUN_STOPPED && service_join(service) < 0)
+    if (action->to == SRUN_STOPPED && service_join(service) < 0) {
+        service_leave_thread(service);
         outcome_thread_left(runner, service);
+    }
     if (action->to == SRUN_INITIATED)
         leaks_attribute(&runner->leaks, service->name);
     if (action->to == SRUN_RUNNING && service->options.heartbeat_ms > 0)
@@ -468,9 +473,9 @@ static void do_what_is_due(srun_runner *runner)
     capture_turn(runner, now);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
         outcome_leave(runner, now);
-    bool starved = pool_tend(runner->pool);
+    bool starved = pool_tend(runner->pool), untold = notify_tend(&runner->notify);
     starved |= runner->checkup.pool != NULL && pool_tend(runner->checkup.pool);
-    runner->staff_at = starved ? now + STAFF_PAUSE : SEQUENCE_NEVER;
+    runner->retry_at = starved ? now + STAFF_PAUSE : untold ? now + TELL_PAUSE : SEQUENCE_NEVER;
 }
 
 int64_t control_wake(const srun_runner *runner)
@@ -483,8 +488,8 @@ int64_t control_wake(const srun_runner *runner)
         wake = upgrade_at;
     if (runner->watch_at < wake)
         wake = runner->watch_at;
-    if (runner->staff_at < wake)
-        wake = runner->staff_at;
+    if (runner->retry_at < wake)
+        wake = runner->retry_at;
     int64_t capture_at = capture_wake(runner);
     if (capture_at < wake)
         wake = capture_at;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The handler runs on the thread's alternate stack and calls only what is safe there: write,
+ * The handler runs on the thread's alternate stack and calls only what is safe there: poll, write,
  * backtrace (warmed up), backtrace_symbols_fd. SA_RESETHAND restores the default action before it
- * runs; on return the faulting instruction faults again, or the signal is raised again.
+ * runs; on return the faulting instruction faults again, or the signal is raised again. A reader of
+ * stderr that does not read must not keep the process from its end: it gets a second.
  */
 #include "crash.h"
 
+#include "base/clock.h"
+#include "base/duration.h"
 #include "base/libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,6 +26,7 @@
 
 #define FRAMES 64
 #define ALTERNATE_STACK (64 * 1024)
+#define PATIENCE (1 * NS_PER_S)
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 #define SIGNALS (sizeof signals / sizeof signals[0])
@@ -67,16 +72,29 @@ static void put_number(struct head *head, unsigned long number, unsigned base)
     put(head, text + at);
 }
 
-static void write_head(int fd, const struct head *head)
+/* False when there is none in time. A pipe with room takes what is written here without a wait. */
+static bool await_room(int fd, int64_t until)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    int64_t left;
+    int ready;
+    do {
+        left = until - clock_real_now();
+        ready = poll(&wait, 1, left > 0 ? (int)(left / NS_PER_MS) : 0);
+    } while (ready < 0 && errno == EINTR && left > 0);
+    return ready > 0;
+}
+
+static bool write_head(int fd, const struct head *head, int64_t until)
 {
     size_t done = 0;
-    while (done < head->size) {
+    while (done < head->size && await_room(fd, until)) {
         ssize_t written = write(fd, head->text + done, head->size - done);
-        if (written <= 0 && errno != EINTR)
-            return;
-        if (written > 0)
-            done += (size_t)written;
+        if (written == 0 || (written < 0 && errno != EINTR && errno != EAGAIN))
+            return false;
+        done += written > 0 ? (size_t)written : 0;
     }
+    return done == head->size;
 }
 
 static const char *signal_name(int signo)
@@ -97,6 +115,7 @@ static const char *signal_name(int signo)
 
 static void report(int fd, int signo, const siginfo_t *info, void *const *frames, int count)
 {
+    int64_t until = clock_real_now() + PATIENCE;
     struct head head;
     head.size = 0;
     put(&head, program_name);
@@ -115,8 +134,9 @@ static void report(int fd, int signo, const siginfo_t *info, void *const *frames
     put(&head, ", thread ");
     put_number(&head, (unsigned long)gettid(), 10);
     put(&head, "\n");
-    write_head(fd, &head);
-    backtrace_symbols_fd(frames, count, fd);
+    bool taken = write_head(fd, &head, until);
+    for (int i = 0; taken && i < count && await_room(fd, until); i++)
+        backtrace_symbols_fd(frames + i, 1, fd);
 }
 
 /* The file may lie where others write: what they put there is not written to, nor waited for. */

@@ -2,10 +2,10 @@
  *
  * The usual way to drive a runner: the calling thread becomes the control thread until the end.
  */
+#include "base/fd.h"
 #include "capture.h"
 #include "pushing.h"
 #include "runner.h"
-
 #include "upgrade/anchor.h"
 
 #include <srun/log.h>
@@ -93,6 +93,7 @@ int srun_main(int argc, char **argv, const struct srun_config *config, srun_setu
 {
     srun_err err = {0};
     srun_runner *runner = NULL;
+    fd_hold_standard();
     if (wants_anchor(config) && anchor_is_due())
         return become_anchor();
     int rc = srun_runner_new(&runner, config, &err);

@@ -65,17 +65,45 @@ void notify_close(struct notify *notify)
     if (notify->fd >= 0)
         (void)close(notify->fd);
     notify->fd = -1;
+    notify->owed_count = 0;
 }
 
-/* Waits a moment for a busy manager, but not a second time before it has taken something. */
+/* Waits a moment for a busy manager, but not a second time before it has taken something. False: it
+ * is busy still. What fails in another way will not get better. */
 static bool send_text(struct notify *notify, const char *text, int flags)
 {
+    ssize_t sent;
     if (notify->tired || notify->impatient)
         flags |= MSG_DONTWAIT;
-    ssize_t sent = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | flags,
-                          (const struct sockaddr *)&notify->address, notify->address_size);
+    do
+        sent = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | flags,
+                      (const struct sockaddr *)&notify->address, notify->address_size);
+    while (sent < 0 && errno == EINTR); /* a call with a time limit is never restarted */
     notify->tired = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
     return !notify->tired;
+}
+
+bool notify_tend(struct notify *notify)
+{
+    unsigned sent = 0;
+    while (sent < notify->owed_count && send_text(notify, notify->owed[sent], MSG_DONTWAIT))
+        sent++;
+    notify->owed_count -= sent;
+    if (sent > 0)
+        memmove(notify->owed[0], notify->owed[sent], notify->owed_count * sizeof notify->owed[0]);
+    return notify->owed_count > 0;
+}
+
+/* The latest say what counts. A ping that is late says nothing. */
+static void owe(struct notify *notify, const char *text)
+{
+    if (strlen(text) >= NOTIFY_OWED_SIZE || strcmp(text, "WATCHDOG=1") == 0)
+        return;
+    if (notify->owed_count > 0 && strcmp(notify->owed[notify->owed_count - 1], text) == 0)
+        return; /* who says it again and again */
+    if (notify->owed_count == NOTIFY_OWED_MAX)
+        memmove(notify->owed[0], notify->owed[1], --notify->owed_count * sizeof notify->owed[0]);
+    memcpy(notify->owed[notify->owed_count++], text, strlen(text) + 1);
 }
 
 bool notify_send(struct notify *notify, const char *format, ...)
@@ -87,7 +115,10 @@ bool notify_send(struct notify *notify, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return send_text(notify, text, 0);
+    if (!notify_tend(notify) && send_text(notify, text, 0))
+        return true;
+    owe(notify, text);
+    return false;
 }
 
 /* A line break would begin another variable; and systemd takes no status that is not UTF-8, as one
@@ -114,8 +145,8 @@ void notify_status(struct notify *notify, const char *format, ...)
     make_line(text);
     if (strcmp(text, notify->last_status) == 0)
         return;
-    memcpy(notify->last_status, text, sizeof text);
-    (void)send_text(notify, text, MSG_DONTWAIT); /* a status is not worth more */
+    bool taken = send_text(notify, text, MSG_DONTWAIT);
+    memcpy(notify->last_status, taken ? text : "", taken ? sizeof text : 1);
 }
 
 void notify_reloading(struct notify *notify)
@@ -130,6 +161,8 @@ int notify_barrier(struct notify *notify)
     int ends[2];
     if (notify->fd < 0 || notify->mute)
         return -ENOENT;
+    if (notify_tend(notify))
+        return -EAGAIN; /* what it is to vouch for has not been sent */
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     union {

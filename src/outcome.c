@@ -96,7 +96,9 @@ static void word_service_cause(srun_runner *runner, const struct sequence_outcom
         break;
     default:
         (void)snprintf(cause->text, sizeof cause->text, "service %.60s: %s: %.160s", service->name,
-                       outcome->phase, text_of_failure(service, outcome->phase));
+                       outcome->phase,
+                       outcome->code < 0 ? text_of_failure(service, outcome->phase)
+                                         : "has finished, which it is never to do");
     }
 }
 

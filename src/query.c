@@ -50,9 +50,13 @@ size_t srun_runner_services(const srun_runner *runner, struct srun_service_info 
 {
     if (forked_since(runner->birth))
         return 0;
-    for (size_t i = 0; i < runner->count && i < capacity; i++)
-        describe(runner, runner->services[i], &out[i]);
-    return runner->count;
+    struct service *service;
+    size_t count = runner_service_at(runner, 0, &service);
+    for (size_t i = 0; service != NULL && i < capacity; i++) {
+        describe(runner, service, &out[i]);
+        count = runner_service_at(runner, i + 1, &service);
+    }
+    return count;
 }
 
 int srun_runner_state(const srun_runner *runner, const char *name)

@@ -19,6 +19,21 @@
 
 #define NAME_BYTES 255
 
+/* While services are still added, what they stand in moves; then it stays. */
+static bool lock_while_assembling(const srun_runner *runner)
+{
+    bool assembling = atomic_load(&runner->phase) == RUNNER_ASSEMBLING;
+    if (assembling)
+        pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&runner->lock); /* only it changes */
+    return assembling;
+}
+
+static void unlock_if(const srun_runner *runner, bool locked)
+{
+    if (locked)
+        pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&runner->lock);
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct service *left = a, *right = b;
@@ -28,8 +43,22 @@ static int by_name(const void *a, const void *b)
 struct service *runner_find(const srun_runner *runner, const char *name)
 {
     struct service wanted = {.name = (char *)(uintptr_t)name}; /* only read */
+    if (name == NULL)
+        return NULL;
+    bool locked = lock_while_assembling(runner);
     void *const *found = tfind(&wanted, &runner->by_name, by_name);
-    return found != NULL ? *found : NULL;
+    struct service *service = found != NULL ? *found : NULL;
+    unlock_if(runner, locked);
+    return service;
+}
+
+size_t runner_service_at(const srun_runner *runner, size_t index, struct service **out)
+{
+    bool locked = lock_while_assembling(runner);
+    size_t count = runner->count;
+    *out = index < count ? runner->services[index] : NULL;
+    unlock_if(runner, locked);
+    return count;
 }
 
 static int check_name(const srun_runner *runner, const char *name, srun_err *err)
@@ -166,7 +195,7 @@ static int keep_names(const srun_runner *runner, struct service *service)
     return rc;
 }
 
-static int append_service(srun_runner *runner, struct service *service)
+static int append_service_locked(srun_runner *runner, struct service *service)
 {
     if (runner->count == runner->capacity) {
         unsigned capacity = runner->capacity == 0 ? 16 : runner->capacity * 2;
@@ -181,6 +210,29 @@ static int append_service(srun_runner *runner, struct service *service)
     service->id = runner->count;
     runner->services[runner->count++] = service;
     return 0;
+}
+
+static int append_service(srun_runner *runner, struct service *service)
+{
+    pthread_mutex_lock(&runner->lock);
+    int rc = append_service_locked(runner, service);
+    pthread_mutex_unlock(&runner->lock);
+    return rc;
+}
+
+/* First in, last out. */
+static void move_last_to_front(srun_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    struct service *organ = runner->services[runner->count - 1];
+    for (unsigned i = runner->count - 1; i > 0; i--) {
+        runner->services[i] = runner->services[i - 1];
+        runner->services[i]->id++;
+        runner->services[i]->unit++;
+    }
+    organ->id = organ->unit = 0;
+    runner->services[0] = organ;
+    pthread_mutex_unlock(&runner->lock);
 }
 
 int runner_add(srun_runner *runner, const char *name, const struct srun_service_ops *ops,
@@ -226,16 +278,9 @@ int runner_add_organ(srun_runner *runner, const char *name, const struct srun_se
     int rc = runner_add(runner, name, ops, self, &options, false, err);
     if (rc < 0)
         return rc;
-    struct service *organ = runner->services[runner->count - 1];
-    organ->organ = true;
+    runner->services[runner->count - 1]->organ = true;
     runner->organs++;
-    for (unsigned i = runner->count - 1; i > 0; i--) { /* first in, last out */
-        runner->services[i] = runner->services[i - 1];
-        runner->services[i]->id++;
-        runner->services[i]->unit++;
-    }
-    organ->id = organ->unit = 0;
-    runner->services[0] = organ;
+    move_last_to_front(runner);
     return 0;
 }
 

@@ -114,7 +114,7 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
     runner->birth = fork_stamp();
     runner->born_wall_ms = clock_wall_ms();
     runner->poller = runner->timer = runner->inbox.event = runner->notify.fd = -1;
-    runner->armed_at = runner->watch_at = runner->staff_at = SEQUENCE_NEVER;
+    runner->armed_at = runner->watch_at = runner->retry_at = SEQUENCE_NEVER;
     runner->hook.deadline = SEQUENCE_NEVER;
     (void)pthread_mutex_init(&runner->lock, NULL);
     (void)thread_cond_init(&runner->changed);
@@ -337,18 +337,21 @@ static struct sequence_service describe(const srun_runner *runner, const struct 
 }
 
 /* How many calls may be in flight on the pool together, so that a slow one keeps nobody waiting: a
- * whole group stops at once, services that restart stop beside it, listeners take a thread. */
+ * whole group stops at once, while its ready may not have returned; services that restart do so
+ * beside it; on_drain, which has no limit, may be with all services when the first is to stop;
+ * listeners take a thread. */
 static unsigned calls_at_once(const srun_runner *runner, const struct sequence_service *list)
 {
-    unsigned members = 0, widest = 0, restarting = 0;
+    unsigned together = 0, widest = POOL_WIDTH, beside = 0;
     for (unsigned i = 0; i < runner->active_count; i++) {
-        members = i > 0 && list[i].unit == list[i - 1].unit ? members + 1 : 1;
-        widest = members > widest ? members : widest;
-        restarting += list[i].restart.when != SRUN_RESTART_NEVER;
+        unsigned calls = (unsigned)list[i].has_ready + (unsigned)list[i].has_stop;
+        together = i > 0 && list[i].unit == list[i - 1].unit ? together + calls : calls;
+        widest = together > widest ? together : widest;
+        beside += list[i].restart.when != SRUN_RESTART_NEVER ? calls : 0;
+        beside += runner->active[i]->ops.on_drain != NULL;
     }
-    return (widest > POOL_WIDTH ? widest : POOL_WIDTH) + restarting +
-           (runner->listeners.count > 0) +
-           2 /* upgrades: their hooks, and on_drain; the service manager */;
+    return widest + beside + (runner->listeners.count > 0) +
+           2 /* upgrades: their hooks, and the new process; the service manager */;
 }
 
 static int make_sequence(srun_runner *runner)
@@ -456,7 +459,7 @@ int srun_runner_start(srun_runner *runner, srun_err *err)
 
 int srun_runner_fd(const srun_runner *runner)
 {
-    return runner->poller;
+    return forked_since(runner->birth) ? SRUN_EFORK : runner->poller;
 }
 
 int srun_runner_dispatch(srun_runner *runner)

@@ -92,7 +92,8 @@ struct srun_runner {
     unsigned birth; /* fork_stamp */
     int64_t born_wall_ms;
 
-    struct service **services;
+    struct service *
+        *services; /* as count and by_name: guarded by lock until the start, then fixed */
     unsigned count, capacity;
     unsigned organs;         /* how many of them are our own; they stand first */
     void *by_name;           /* a search tree of the same services */
@@ -113,7 +114,7 @@ struct srun_runner {
     char reason[252];   /* for the text of the cause: who asked for the stop */
     int64_t watch_at;   /* when watch_check wants to be called */
     int64_t ping_at;
-    int64_t staff_at; /* when the pool wants to try again to make a thread */
+    int64_t retry_at; /* when what could not be done is tried again: a thread, a word to systemd */
 
     pthread_mutex_t lock;   /* guards what follows; never held while anything else is called */
     pthread_cond_t changed; /* a state, or the phase: changes was raised */
@@ -157,7 +158,10 @@ int runner_add(srun_runner *runner, const char *name, const struct srun_service_
  * program alive. */
 int runner_add_organ(srun_runner *runner, const char *name, const struct srun_service_ops *ops,
                      void *self, srun_err *err);
+/* Any thread. find: NULL when there is none, and for NULL. at: NULL behind the last one; how many
+ * there are. */
 struct service *runner_find(const srun_runner *runner, const char *name);
+size_t runner_service_at(const srun_runner *runner, size_t index, struct service **out);
 
 /* control.c: one turn. Waits up to timeout_ms (-1: until something happens), handles all that has
  * happened, does what is due. 1 while it lives, 0 when all has ended. */

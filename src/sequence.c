@@ -75,21 +75,29 @@ static int64_t cursor_stop_need(const struct sequence *seq)
     return need;
 }
 
+/* What the unit at the cursor and those before it may still ask for. */
+static void sum_stop_needs(struct sequence *seq)
+{
+    unsigned begin = seq->begin, end = seq->end;
+    seq->stop_need = seq->unit_need = cursor_stop_need(seq);
+    while (cursor_before(seq, seq->begin))
+        seq->stop_need += cursor_stop_need(seq);
+    seq->begin = begin;
+    seq->end = end;
+}
+
 void begin_stopping(struct sequence *seq, int64_t now)
 {
     seq->phase = STOPPING;
     seq->tell_stopping = true;
     seq->grace_until = time_add(now, seq->limits.graceful_ns);
-    seq->stop_need = 0;
-    for (unsigned end = seq->count; cursor_before(seq, end); end = seq->begin)
-        seq->stop_need += cursor_stop_need(seq);
     for (unsigned i = 0; i < seq->count; i++) { /* one that was to be restarted is on its way */
         struct member *m = &seq->members[i];
         if (m->state == SRUN_SHUTTING_DOWN)
             m->deadline = time_min(m->deadline, seq->grace_until);
     }
     (void)cursor_before(seq, seq->count);
-    seq->unit_need = cursor_stop_need(seq);
+    sum_stop_needs(seq);
 }
 
 void sequence_start(struct sequence *seq, int64_t now)
@@ -148,7 +156,9 @@ static bool drive_down(struct sequence *seq, struct member *m, int64_t now,
 
     bool accounted = seq->outcome.cause == SRUN_CAUSE_INIT_TIMEOUT &&
                      seq->outcome.service == m->id && m->calls == CALL_INIT;
-    if (out->kind == SEQUENCE_OVERRUN && !accounted)
+    bool mended = for_restart && out->kind == SEQUENCE_OVERRUN; /* if it comes home yet */
+    bool late = out->kind == SEQUENCE_OVERRUN || out->kind == SEQUENCE_GIVE_UP;
+    if (late && !mended && !accounted)
         raise_exit_code(seq, 4);
     if (out->kind == SEQUENCE_GIVE_UP) {
         seq->outcome.stuck++;
@@ -172,6 +182,8 @@ static bool drive_restart(struct sequence *seq, struct member *m, int64_t now,
             return false;
         if (m->stuck || is_ending(seq)) {
             set_restart(seq, m, RESTART_NONE);
+            if (seq->phase == STOPPING) /* the others need not leave it any time */
+                sum_stop_needs(seq);
             return false;
         }
         set_restart(seq, m, RESTART_WAIT);
@@ -363,6 +375,12 @@ unsigned sequence_restarts(const struct sequence *seq, unsigned service)
 const char *sequence_phase(const struct sequence *seq, unsigned service)
 {
     return member_phase(&seq->members[service]);
+}
+
+bool sequence_run_is_over(const struct sequence *seq, unsigned service)
+{
+    const struct member *m = &seq->members[service];
+    return m->is.has_run && m->run_called && (m->calls & CALL_RUN) == 0 && !m->background;
 }
 
 struct sequence_outcome sequence_outcome(const struct sequence *seq)

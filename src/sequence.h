@@ -134,6 +134,8 @@ int64_t sequence_deadline(const struct sequence *seq, unsigned service); /* of i
 bool sequence_is_stuck(const struct sequence *seq, unsigned service);
 unsigned sequence_restarts(const struct sequence *seq, unsigned service);
 const char *sequence_phase(const struct sequence *seq, unsigned service); /* the call in flight */
+/* Has its run returned, and not in order to live on in the background? */
+bool sequence_run_is_over(const struct sequence *seq, unsigned service);
 struct sequence_outcome sequence_outcome(const struct sequence *seq);
 
 #endif

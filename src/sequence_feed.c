@@ -73,8 +73,6 @@ void begin_end(struct sequence *seq, struct sequence_outcome why, int64_t now)
                   (why.cause == SRUN_CAUSE_SIGNAL || why.cause == SRUN_CAUSE_REQUEST ||
                    why.cause == SRUN_CAUSE_DEADLINE);
     why.stuck = seq->outcome.stuck;
-    if (seq->outcome.exit_code > why.exit_code)
-        why.exit_code = seq->outcome.exit_code;
     seq->outcome = why;
     abandon_restarts(seq);
     if (drains) {
@@ -198,6 +196,15 @@ static void on_gate_returned(struct sequence *seq, struct member *m, int code, i
         fail(seq, m, SRUN_CAUSE_UNHEALTHY, "health", code, now);
 }
 
+/* What goes wrong on the way to a restart is mended by it. */
+static void on_stop_returned(struct sequence *seq, struct member *m, int code)
+{
+    bool for_restart = m->restart != RESTART_NONE && !is_ending(seq);
+    m->calls &= ~(unsigned)CALL_STOP;
+    if (code < 0 && !m->stuck && !for_restart)
+        raise_exit_code(seq, 1);
+}
+
 static void on_extend(const struct sequence *seq, struct member *m, int64_t span, int64_t now)
 {
     bool limited = m->deadline != SEQUENCE_NEVER && !m->overrun;
@@ -247,8 +254,7 @@ static void feed_member(struct sequence *seq, struct member *m, const struct seq
         on_run_returned(seq, m, event->code, now);
         break;
     case SEQUENCE_STOP_RETURNED:
-        m->calls &= ~(unsigned)CALL_STOP;
-        raise_exit_code(seq, event->code < 0 && !m->stuck ? 1 : 0);
+        on_stop_returned(seq, m, event->code);
         break;
     case SEQUENCE_EXTEND:
         on_extend(seq, m, event->extend_ns, now);

@@ -212,14 +212,17 @@ static void leave_side(struct service *service)
     pthread_mutex_unlock(&service->lock);
 }
 
-/* From here on none of them is called; those that are still running are waited for. */
-static void bar_sides(struct service *service)
+/* From here on none of them is called; those that are still running are waited for. False when that
+ * took so long that the service was given up: those that it needs may have been stopped by now. */
+static bool bar_sides(struct service *service)
 {
     pthread_mutex_lock(&service->lock);
     service->barred = true;
     while (service->beside > 0)
         (void)pthread_cond_wait(&service->ordered, &service->lock);
+    bool in_time = !service->abandoned;
     pthread_mutex_unlock(&service->lock);
+    return in_time;
 }
 
 static struct service *service_of_drain(struct pool_job *job)
@@ -358,8 +361,7 @@ static void run_stop(struct pool_job *job)
     struct service *service = service_of_stop(job);
     srun_err *err = message_err(service, SEQUENCE_STOP_RETURNED);
     service->messages[SEQUENCE_STOP_RETURNED].code = 0;
-    bar_sides(service);
-    if (service->ops.stop == NULL)
+    if (!bar_sides(service) || service->ops.stop == NULL)
         return;
     enter_verb(service, "stop");
     service->messages[SEQUENCE_STOP_RETURNED].code =
@@ -475,6 +477,9 @@ int service_tid(struct service *service)
 
 void service_abandon(struct service *service)
 {
+    pthread_mutex_lock(&service->lock);
+    service->abandoned = true;
+    pthread_mutex_unlock(&service->lock);
     for (unsigned i = 0; i < JOBS; i++) {
         struct pool *pool;
         struct pool_job *job = job_at(service, i, &pool);
@@ -490,6 +495,12 @@ int service_join(struct service *service)
     int rc = thread_join(service->thread, JOIN_LIMIT);
     service->has_thread = rc != 0;
     return rc;
+}
+
+void service_leave_thread(struct service *service)
+{
+    (void)pthread_detach(service->thread);
+    service->has_thread = false;
 }
 
 /* --- its life as an object ------------------------------------------------------------------- */

@@ -107,8 +107,9 @@ struct service {
         struct service_side side;
         bool (*next)(struct service *service, struct srun_health *out);
     } hear;
-    unsigned beside; /* side verbs that are running; guarded by lock */
-    bool barred;     /* it is to stop: no more of them; guarded by lock */
+    unsigned beside;      /* side verbs that are running; guarded by lock */
+    bool barred;          /* it is to stop: no more of them; guarded by lock */
+    bool abandoned;       /* it was given up; guarded by lock */
     unsigned life_number; /* so many resets; guarded by lock, written by control */
 };
 
@@ -154,11 +155,14 @@ void service_describe_stack(struct service *service, char *out, size_t size);
 /* The thread of that call; 0: there is none. */
 int service_tid(struct service *service);
 
-/* Its calls in flight will not be waited for. */
+/* Its calls in flight will not be waited for; a stop that has not begun is not called any more. */
 void service_abandon(struct service *service);
 
 /* Joins the thread, which has nothing left to do; -ETIMEDOUT when it does not end. */
 int service_join(struct service *service);
+
+/* Joins it no more: another life gets a thread of its own. */
+void service_leave_thread(struct service *service);
 
 /* Makes it as new for another life. */
 void service_reset(struct service *service);

@@ -53,6 +53,9 @@ int signals_hold(struct signals *signals, bool ignore_pipe, srun_err *err)
     signals->fd = fd;
     signals->owned = true;
     signals->had_terminal = try_terminal() == 0;
+    struct sigaction hangup;
+    signals->outlives_terminal =
+        sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
     signals->pipe_ignored = ignore_pipe;
     if (ignore_pipe) {
         const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -82,8 +85,12 @@ void signals_release(struct signals *signals)
 int signals_next(struct signals *signals, int *sender, bool *lost_terminal)
 {
     bool kernel;
-    int signo = fd_signals_read(signals->fd, &kernel, sender);
-    *lost_terminal = signo == SIGHUP && (kernel || (signals->had_terminal && terminal_has_gone()));
+    int signo;
+    do {
+        signo = fd_signals_read(signals->fd, &kernel, sender);
+        *lost_terminal =
+            signo == SIGHUP && (kernel || (signals->had_terminal && terminal_has_gone()));
+    } while (*lost_terminal && signals->outlives_terminal); /* blocked, it comes in spite of that */
     return signo;
 }
 

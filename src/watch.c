@@ -21,12 +21,14 @@ static void publish_missed(struct service *service, bool missed)
     pthread_mutex_unlock(&service->lock);
 }
 
-/* When the next heartbeat of the service is due; SEQUENCE_NEVER without a promise. */
+/* When the next heartbeat of the service is due; SEQUENCE_NEVER without a promise. One that has
+ * finished has nothing left that could beat. */
 static int64_t heartbeat_due(const srun_runner *runner, struct service *service)
 {
     struct service_view view;
     if (service->options.heartbeat_ms <= 0 ||
-        sequence_state(runner->seq, service->id) != SRUN_RUNNING)
+        sequence_state(runner->seq, service->id) != SRUN_RUNNING ||
+        sequence_run_is_over(runner->seq, service->id))
         return SEQUENCE_NEVER;
     service_view(service, &view);
     int64_t last = atomic_load_explicit(&service->heartbeat, memory_order_relaxed);

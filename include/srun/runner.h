@@ -25,6 +25,7 @@ typedef int srun_setup(srun_runner *runner, void *user, srun_err *err);
 
 /* Everything in one call: new, setup, parse, run, free. Returns the exit code for main, which is to
  * end the process: signals stay blocked, so that a repeated one does not kill it on its way out.
+ * Descriptors 0, 1 and 2 that are closed lead to /dev/null from then on.
  * With upgrade.anchor it first starts the program once more and stays, see docs/anchor.md: then call
  * it before any thread exists. Threads: main. */
 SRUN_API int srun_main(int argc, char **argv, const struct srun_config *config, srun_setup *setup,
@@ -72,7 +73,7 @@ SRUN_API int srun_runner_run(srun_runner *runner);
  * start parses first if nobody has: 0; SRUN_DONE after --help or --version, and nothing was started;
  * SRUN_ESTATE, SRUN_EUSAGE, or from the system. dispatch never blocks: 1 while it lives,
  * 0 when all has ended, negative on misuse. The descriptor is there from srun_runner_new on and
- * belongs to the runner. Threads: all from the same one. */
+ * belongs to the runner; SRUN_EFORK in a child. Threads: all from the same one. */
 SRUN_API int srun_runner_start(srun_runner *runner, srun_err *err);
 SRUN_API int srun_runner_fd(const srun_runner *runner);
 SRUN_API int srun_runner_dispatch(srun_runner *runner);

@@ -100,7 +100,8 @@ struct srun_service_options {
     int64_t init_ms;     /* limit for init [the runner's timeouts.init_ms] */
     int64_t ready_ms;    /* limit from run to ready [timeouts.ready_ms] */
     int64_t stop_ms;     /* limit for stop and for run to return [timeouts.stop_ms] */
-    int64_t heartbeat_ms;/* promise: srun_heartbeat is called at least this often [no promise] */
+    int64_t heartbeat_ms;/* promise: srun_heartbeat is called at least this often, from RUNNING until
+                            run has finished [no promise] */
     size_t stack_bytes;  /* stack of the service's thread [the system's default] */
 
     /* Neighbours in the order of adding that name the same group start and stop together. */

@@ -134,9 +134,22 @@ int fd_write_all(int fd, const void *data, size_t size)
         ssize_t written = write(fd, (const char *)data + done, size - done);
         if (written < 0 && errno != EINTR)
             return -errno;
+        if (written == 0)
+            return -EIO; /* who takes nothing would be asked for ever */
         done += written > 0 ? (size_t)written : 0;
     }
     return 0;
+}
+
+void fd_hold_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        int opened = open("/dev/null", O_RDWR); /* for those that are started, too */
+        if (opened > fd)
+            (void)close(opened);
+    }
 }
 
 void fd_await_either(int one, int other)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Descriptors that carry events: everything close-on-exec and non-blocking at birth.
+ * Descriptors that carry events: everything close-on-exec and non-blocking at birth. And the three
+ * that every program is started with.
  */
 #ifndef BASE_FD_H
 #define BASE_FD_H
@@ -45,6 +46,10 @@ void fd_make_room(int fd, size_t count);
 
 /* Writes all of it. 0 or a negative errno. */
 int fd_write_all(int fd, const void *data, size_t size);
+
+/* Those of 0, 1 and 2 that are closed lead to /dev/null from now on. Else what is opened next takes
+ * their place, and gets what is printed. Without /dev/null they stay closed. */
+void fd_hold_standard(void);
 
 /* Waits until one of two is readable; may return early. */
 void fd_await_either(int one, int other);

@@ -163,6 +163,7 @@ int pool_submit(struct pool *pool, struct pool_job *job)
     pthread_mutex_lock(&pool->lock);
     int rc = add_worker_on_need_locked(pool);
     if (rc == 0 || pool->workers > 0) {
+        pool->starved |= rc < 0; /* it need not wait for those that are busy */
         queue_locked(pool, job);
         rc = 0;
     }

@@ -34,9 +34,11 @@ void pool_widen(struct pool *pool, unsigned width);
  * then it is not queued. */
 int pool_submit(struct pool *pool, struct pool_job *job);
 
-/* Queues the job, whether there is a thread for it or not: for what must be called in any case.
- * While pool_tend answers true a thread is missing, and it is to be called again after a while. */
+/* Queues the job, whether there is a thread for it or not: for what must be called in any case. */
 void pool_queue(struct pool *pool, struct pool_job *job);
+
+/* Makes the threads that could not be made when a job was queued. While it answers true one is
+ * missing, and it is to be called again after a while. */
 bool pool_tend(struct pool *pool);
 
 /* Calls back with the thread that runs the job, while it certainly lives; false: it is not running.

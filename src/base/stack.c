@@ -3,7 +3,8 @@
  * One request at a time: the asker fills `request`, sends the signal, and waits on a semaphore.
  * The handler of the thread asked for unwinds into it. While an answer that was begun is late,
  * nobody else is asked. The handler keeps errno, takes no lock, and allocates nothing (glibc's
- * backtrace is lock-free once libgcc is loaded, which stack_acquire sees to).
+ * backtrace is lock-free once libgcc is loaded, which stack_acquire sees to). It runs on the
+ * thread's alternate stack, if there is one: its own may be small, and nearly used up.
  *
  * A thread that sleeps and blocks the signal is not asked: waiting for it would hold up the asker.
  * One that is awake may block it for a moment only, as each does in the handler itself.
@@ -69,7 +70,7 @@ void stack_acquire(void)
         void *warm[2];
         (void)backtrace(warm, 2);
         (void)sem_init(&request.answered, 0, 0);
-        struct sigaction ours = {.sa_handler = on_signal};
+        struct sigaction ours = {.sa_handler = on_signal, .sa_flags = (int)SA_ONSTACK};
         thread_block_in_handler(&ours.sa_mask); /* what it has begun, it ends */
         (void)sigaction(STACK_SIGNAL, NULL, &before);
         installed = before.sa_handler == SIG_DFL && sigaction(STACK_SIGNAL, &ours, NULL) == 0;

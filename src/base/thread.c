@@ -24,8 +24,9 @@ int thread_start(pthread_t *out, size_t stack_bytes, void *(*body)(void *), void
     if (rc != 0)
         return -rc;
     if (stack_bytes != 0) {
-        size_t page = 4096, smallest = (size_t)PTHREAD_STACK_MIN;
-        stack_bytes = (stack_bytes + page - 1) / page * page;
+        const size_t page = 4096, smallest = (size_t)PTHREAD_STACK_MIN;
+        size_t pages = stack_bytes / page + (stack_bytes % page != 0);
+        stack_bytes = pages > SIZE_MAX / page ? SIZE_MAX / page * page : pages * page;
         rc =
             pthread_attr_setstacksize(&attributes, stack_bytes < smallest ? smallest : stack_bytes);
     }

@@ -7,7 +7,9 @@
 
 #include "admin/place.h"
 #include "admin/token.h"
+#include "base/duration.h"
 #include "base/fd.h"
+#include "base/pool.h"
 #include "base/proc.h"
 #include "crash.h"
 #include "health/mailbox.h"
@@ -26,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,7 +359,7 @@ START_TEST(dies_of_its_signal_though_it_cannot_be_reported)
         (void)snprintf(path, sizeof path, "%s/crash", harness_folder());
         crash_acquire("fault", path); /* what is made once per process */
         crash_release();
-        scenario_each_until("crash", kinds, 40, crash_once, path);
+        scenario_each_until("crash", kinds, 120, crash_once, path);
     }
 END_TEST
 
@@ -447,6 +450,79 @@ static void look_for_a_journal(void *arg)
     SCENARIO_ASSERT(!found, "there is none");
 }
 
+static void send_a_message(void *manager)
+{
+    struct notify notify = {0};
+    char text[64] = "";
+    ck_assert_int_eq(notify_open(&notify, getenv), 0);
+    scenario_arm();
+    notify_send(&notify, "READY=1");
+    (void)notify_tend(&notify);
+    unsigned failed = scenario_disarm();
+    ssize_t size = recv(*(int *)manager, text, sizeof text, 0);
+    SCENARIO_ASSERT(size == 7 && memcmp(text, "READY=1", 7) == 0, "%zd, %u failed", size, failed);
+    notify_close(&notify);
+}
+
+static void hold_what_is_closed(void *arg)
+{
+    int before = dup(STDIN_FILENO);
+    (void)arg;
+    ck_assert_int_ge(before, 0);
+    (void)close(STDIN_FILENO);
+    scenario_arm();
+    fd_hold_standard();
+    unsigned failed = scenario_disarm();
+    bool open = fcntl(STDIN_FILENO, F_GETFD) >= 0;
+    (void)dup2(before, STDIN_FILENO);
+    (void)close(before);
+    SCENARIO_ASSERT(open == (failed == 0), "open: %d", open);
+}
+
+struct waiting {
+    struct pool_job job;
+    atomic_bool began, may_end;
+};
+
+static void wait_for_the_end(struct pool_job *job)
+{
+    struct waiting *waiting = (struct waiting *)(void *)job; /* its first member */
+    atomic_store(&waiting->began, true);
+    while (!atomic_load(&waiting->may_end))
+        proc_wait_a_moment();
+}
+
+static void tell_nobody(struct pool_job *job)
+{
+    (void)job;
+}
+
+static bool has_begun(void *waiting)
+{
+    return atomic_load(&((struct waiting *)waiting)->began);
+}
+
+/* One that waits for a thread gets it as soon as there may be one, whatever the others do. */
+static void submit_behind_a_slow_one(void *arg)
+{
+    struct waiting slow = {.job = {.run = wait_for_the_end, .done = tell_nobody}};
+    struct waiting next = {.job = {.run = wait_for_the_end, .done = tell_nobody}};
+    struct pool *pool = NULL;
+    (void)arg;
+    ck_assert_int_eq(pool_new(&pool, 2), 0);
+    ck_assert_int_eq(pool_submit(pool, &slow.job), 0);
+    bool began = harness_wait(has_begun, &slow, 10000);
+    scenario_arm();
+    int rc = pool_submit(pool, &next.job);
+    (void)scenario_disarm();
+    bool starved = pool_tend(pool);
+    began = began && harness_wait(has_begun, &next, 10000);
+    atomic_store(&slow.may_end, true);
+    atomic_store(&next.may_end, true);
+    pool = pool_free(pool, 10 * NS_PER_S);
+    SCENARIO_ASSERT(rc == 0 && !starved && began && pool == NULL, "%d %d %d", rc, starved, began);
+}
+
 START_TEST(leaves_small_parts_whole)
     {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -459,7 +535,10 @@ START_TEST(leaves_small_parts_whole)
         int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         ck_assert_int_eq(bind(manager, (const struct sockaddr *)&address, sizeof address), 0);
         ck_assert_int_eq(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+        scenario_each("message", FAULT_SYSTEM | FAULT_INTERRUPT, send_a_message, &manager);
         scenario_each("barrier", FAULT_SYSTEM, ask_for_a_barrier, NULL);
+        scenario_each("standard", FAULT_SYSTEM, hold_what_is_closed, NULL);
+        scenario_each("pool", FAULT_SYSTEM, submit_behind_a_slow_one, NULL);
         (void)close(manager);
     }
 END_TEST

@@ -408,7 +408,7 @@ WRAP(int, fcntl, int fd, int what, ...)
 WRAP(ssize_t, sendto, int fd, const void *data, size_t size, int flags,
      const struct sockaddr *address, socklen_t address_size)
 {
-    return fails("sendto", FAULT_DESCRIPTOR, ENOBUFS)
+    return fails("sendto", FAULT_INTERRUPT, EINTR) || fails("sendto", FAULT_DESCRIPTOR, ENOBUFS)
                ? -1
                : sendto(fd, data, size, flags, address, address_size);
 }

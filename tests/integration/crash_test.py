@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from scripted import STEADY, script  # noqa: E402
-from support import SANITIZE, Suite, check, equal  # noqa: E402
+from scripted import PROGRAM, STEADY, script  # noqa: E402
+from support import LIMIT, SANITIZE, Suite, check, equal  # noqa: E402
 
 suite = Suite("crash")
 
@@ -133,6 +134,30 @@ def a_report_waits_for_no_pipe(folder):
     os.mkfifo(os.path.join(folder, "reports"))
     with script(folder, "b run=crash:abort", SRUN_CRASH_FILE="reports") as process:
         equal(process.finish(), -signal.SIGABRT, "wait status")
+
+
+@crash_test
+def a_reader_that_does_not_read_keeps_no_crash_from_its_end(folder):
+    """Whoever restarts it would wait for ever. What there is no room for is in the file."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    environment = {**os.environ, "SRUN_CRASH_FILE": "reports", "SRUN_ADMIN": "false"}
+    program = subprocess.Popen([PROGRAM, "--service=b run=crash:abort"], cwd=folder, env=environment,
+                               stdin=subprocess.DEVNULL, stderr=writer)
+    try:
+        equal(program.wait(LIMIT), -signal.SIGABRT, "wait status")
+    finally:
+        program.kill()
+        program.wait()
+        os.close(reader)
+        os.close(writer)
+    with open(os.path.join(folder, "reports"), encoding="utf-8", errors="replace") as file:
+        check_report(file.read(), "SIGABRT", "b", "run")
 
 
 @crash_test

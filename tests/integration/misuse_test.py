@@ -9,6 +9,7 @@ sys.dont_write_bytecode = True
 from scripted import (PROGRAM, STEADY, ends, in_order, ms, never, only, open_gate, script, states, stop,
                       whole_life, with_message)  # noqa: E402
 from support import SANITIZE, Process, Suite, check, equal, parse_line, run  # noqa: E402
+from upgraded import until  # noqa: E402
 
 suite = Suite("misuse")
 
@@ -209,6 +210,21 @@ def the_test_flag_without_a_function_is_a_usage_error(folder):
 
 
 # Forks and leaks
+
+
+@suite.test
+def descriptors_that_are_closed_at_the_start_lead_nowhere(folder):
+    """Else what comes first would take their place, and get what is printed."""
+    def close():
+        for fd in (0, 1, 2):
+            os.close(fd)
+    with Process([PROGRAM, f"--service=a {STEADY}"], folder, {"SRUN_PID_FILE": os.path.join(folder, "pid")},
+                 before=close) as process:
+        until(lambda: os.path.exists(os.path.join(folder, "pid")), "it serves")
+        for fd in (0, 1, 2):
+            equal(os.readlink(f"/proc/{process.pid}/fd/{fd}"), "/dev/null", f"descriptor {fd}")
+        process.signal(signal.SIGTERM)
+        equal(process.finish(), 0, "exit code")
 
 
 @suite.test

@@ -3,6 +3,7 @@
  * What a verb may ask of its context: whether, when and why it has to end, how much time it has,
  * and for more of it.
  */
+#include "base/proc.h"
 #include "cast.h"
 
 #include <poll.h>
@@ -294,6 +295,48 @@ START_TEST(expects_no_heartbeat_that_was_not_promised)
     }
 END_TEST
 
+static atomic_int finished_tid;
+
+static int finish_at_once(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)self, (void)err;
+    (void)srun_ready(ctx);
+    atomic_store(&finished_tid, gettid());
+    return 0;
+}
+
+static bool thread_has_gone(void *arg)
+{
+    struct proc_list threads;
+    int tid = atomic_load(&finished_tid);
+    (void)arg;
+    ck_assert_int_eq(proc_threads(&threads), 0);
+    bool gone = tid != 0 && !proc_list_has(&threads, tid);
+    proc_list_free(&threads);
+    return gone;
+}
+
+/* Else the watchdog of systemd would end the others. */
+START_TEST(expects_no_heartbeat_of_a_service_that_has_finished)
+    {
+        const struct srun_service_ops job = {.size = sizeof job, .run = finish_at_once};
+        struct actor other = {.name = "other"};
+        stage_open(&stage, NULL);
+        ck_assert_int_eq(srun_runner_add(stage.runner, "db", &job, NULL,
+                                         SRUN_OPTIONS(.heartbeat_ms = 100), NULL),
+                         0);
+        stage_add(&stage, &other);
+        stage_start(&stage);
+        stage_wait(&stage, "other", SRUN_RUNNING);
+        ck_assert(harness_wait(thread_has_gone, NULL, 10000));
+        srun_test_advance_ms(stage.test, 0); /* what it has said is heard */
+        srun_test_advance_ms(stage.test, 1000);
+        ck_assert(!heartbeat_missed());
+        ck_assert_int_eq((int)stage_info(&stage, "db").state, SRUN_RUNNING);
+        stage_close(&stage);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS(
@@ -306,5 +349,6 @@ int main(void)
         says_why_it_was_cancelled, cancels_the_context_of_stop_only_at_its_limit,
         does_not_begin_a_stop_with_a_cancelled_context_after_a_late_init,
         misses_a_heartbeat_that_was_promised_and_hears_it_come_back,
-        expects_no_heartbeat_that_was_not_promised);
+        expects_no_heartbeat_that_was_not_promised,
+        expects_no_heartbeat_of_a_service_that_has_finished);
 }

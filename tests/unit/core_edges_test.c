@@ -204,6 +204,81 @@ START_TEST(as_many_restarts_are_counted_as_a_limit_can_be)
     }
 END_TEST
 
+static void answer(struct sequence *seq, unsigned service, enum sequence_event_kind kind, int code)
+{
+    sequence_feed(seq, &(struct sequence_event){.kind = kind, .service = service, .code = code}, 1);
+}
+
+/* One that was being restarted when the end began, and has ended before its turn. */
+START_TEST(time_that_a_service_no_longer_needs_is_there_for_the_others)
+    {
+        const struct sequence_limits limits = {.graceful_ns = 1000, .stuck_grace_ns = 10};
+        const struct sequence_service usual = {.has_run = true,
+                                               .has_stop = true,
+                                               .ready_on_entry = true,
+                                               .init_ns = 100,
+                                               .ready_ns = 100};
+        struct sequence_service services[3] = {usual, usual, usual};
+        const int64_t stop_ns[3] = {800, 900, 200};
+        for (unsigned i = 0; i < 3; i++) {
+            services[i].unit = i;
+            services[i].stop_ns = stop_ns[i];
+        }
+        services[1].restart.when = SRUN_RESTART_ON_FAILURE;
+        services[1].restart.limit = 1;
+        struct sequence *seq = sequence_new(services, 3, &limits);
+        ck_assert_ptr_nonnull(seq);
+        sequence_start(seq, 1);
+        ck_assert(does(seq, SEQUENCE_STARTED, 1));
+        answer(seq, 1, SEQUENCE_RUN_RETURNED, -EIO);
+        ck_assert(does(seq, SEQUENCE_CALL_STOP, 1));
+        answer(seq, 0, SEQUENCE_SHUTDOWN, 0);
+        ck_assert(does(seq, SEQUENCE_CALL_STOP, 1));
+        ck_assert_int_eq(sequence_deadline(seq, 2), 1 + 200 * 1000 / 1900);
+        answer(seq, 1, SEQUENCE_STOP_RETURNED, 0);
+        (void)does(seq, SEQUENCE_STATE, 1);
+        answer(seq, 2, SEQUENCE_STOP_RETURNED, 0);
+        answer(seq, 2, SEQUENCE_RUN_RETURNED, 0);
+        ck_assert(does(seq, SEQUENCE_CALL_STOP, 1));
+        ck_assert_int_eq(sequence_deadline(seq, 0), 1 + 800); /* it is alone with 1000 */
+        (void)sequence_free(seq);
+    }
+END_TEST
+
+/* Neither a stop that fails, nor one that takes too long and comes home after all. */
+START_TEST(what_a_restart_has_mended_is_not_in_the_exit_code)
+    {
+        struct sequence *seq =
+            one_service((struct sequence_service){.has_run = true,
+                                                  .has_stop = true,
+                                                  .ready_on_entry = true,
+                                                  .restart = {.when = SRUN_RESTART_ON_FAILURE,
+                                                              .backoff_min_ns = 1,
+                                                              .backoff_max_ns = 1,
+                                                              .window_ns = 1,
+                                                              .limit = 1}});
+        int64_t now = 0;
+        sequence_start(seq, now);
+        ck_assert(does(seq, SEQUENCE_STARTED, now));
+        for (int life = 0; life < 2; life++, now += 100) {
+            feed(seq, SEQUENCE_RUN_RETURNED, -EIO, now);
+            ck_assert(does(seq, SEQUENCE_CALL_STOP, now));
+            if (life == 1)
+                ck_assert(does(seq, SEQUENCE_OVERRUN, now += 101));
+            feed(seq, SEQUENCE_STOP_RETURNED, -EIO, now);
+            ck_assert(does(seq, SEQUENCE_RESTARTING, now));
+            ck_assert(does(seq, SEQUENCE_CALL_RUN, now += 10));
+        }
+        feed(seq, SEQUENCE_SHUTDOWN, 0, now);
+        ck_assert(does(seq, SEQUENCE_CALL_STOP, now));
+        feed(seq, SEQUENCE_STOP_RETURNED, 0, now);
+        feed(seq, SEQUENCE_RUN_RETURNED, 0, now);
+        ck_assert(does(seq, SEQUENCE_DONE, now));
+        ck_assert_int_eq(sequence_outcome(seq).exit_code, 0);
+        (void)sequence_free(seq);
+    }
+END_TEST
+
 /* --- upgrades -------------------------------------------------------------------------------- */
 
 START_TEST(a_machine_takes_no_answer_that_it_did_not_ask_for)
@@ -464,6 +539,8 @@ int main(void)
         a_run_that_ends_as_it_was_told_to_is_no_failure, a_limit_that_has_passed_is_not_extended,
         a_service_that_was_given_up_fails_no_more, a_service_is_not_ready_before_its_run_is_called,
         as_many_restarts_are_counted_as_a_limit_can_be,
+        time_that_a_service_no_longer_needs_is_there_for_the_others,
+        what_a_restart_has_mended_is_not_in_the_exit_code,
         a_machine_takes_no_answer_that_it_did_not_ask_for, a_limit_beyond_the_end_of_time_is_never,
         a_machine_knows_whom_it_has, a_board_takes_no_answer_that_it_did_not_ask_for,
         a_profile_that_has_failed_is_not_kept, a_check_that_hangs_has_begun,

@@ -63,6 +63,7 @@ static void call_everything(void)
     REFUSED(srun_cancel_fd(ctx));
     REFUSED(srun_runner_shutdown(stage.runner, 0, "from a child"));
     REFUSED(srun_runner_dispatch(stage.runner));
+    REFUSED(srun_runner_fd(stage.runner));
     REFUSED(srun_runner_start(stage.runner, NULL));
     REFUSED(srun_runner_state(stage.runner, "db"));
     REFUSED(srun_serve(stage.runner, "late", actor_run, NULL, NULL));

@@ -196,6 +196,122 @@ START_TEST(is_dropped_when_the_manager_does_not_read)
     }
 END_TEST
 
+/* Until it is too busy to take any more. */
+static void keep_busy(const struct notify *notify)
+{
+    while (sendto(notify->fd, "X=1", 3, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  (const struct sockaddr *)&notify->address, notify->address_size) == 3)
+        ;
+    ck_assert_int_eq(errno, EAGAIN);
+}
+
+static void assert_next_is(int manager, const char *wanted)
+{
+    const char *text;
+    while (strcmp(text = heard(manager, (int)REAL_LIMIT_MS), "X=1") == 0)
+        ;
+    ck_assert_str_eq(text, wanted);
+}
+
+START_TEST(tells_a_busy_manager_later_what_counts)
+    {
+        struct notify notify;
+        int manager = listen_at(private_path());
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        keep_busy(&notify);
+        notify_send(&notify, "WATCHDOG=1");
+        ck_assert(!notify_tend(&notify)); /* a ping that is late says nothing */
+        notify_send(&notify, "RELOADING=1");
+        notify_status(&notify, "running");
+        notify_send(&notify, "READY=1");
+        ck_assert(notify_tend(&notify));
+        ck_assert_int_eq(notify_barrier(&notify), -EAGAIN);
+        notify.mute = true; /* by now another process speaks */
+        ck_assert_str_eq(heard(manager, 0), "X=1");
+        while (notify_tend(&notify))
+            ck_assert_str_eq(heard(manager, 0), "X=1");
+        assert_next_is(manager, "RELOADING=1");
+        assert_next_is(manager, "READY=1");
+        notify.mute = false;
+        notify_status(&notify, "running"); /* which it has not taken before */
+        assert_next_is(manager, "STATUS=running");
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
+START_TEST(keeps_the_latest_for_a_manager_that_stays_busy)
+    {
+        struct notify notify;
+        int manager = listen_at(private_path());
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        keep_busy(&notify);
+        for (int i = 0; i < NOTIFY_OWED_MAX + 3; i++)
+            notify_send(&notify, "N=%d", i);
+        while (notify_tend(&notify))
+            ck_assert_str_eq(heard(manager, 0), "X=1");
+        assert_next_is(manager, "N=3");
+        for (int i = 4; i < NOTIFY_OWED_MAX + 3; i++) {
+            char wanted[16];
+            (void)snprintf(wanted, sizeof wanted, "N=%d", i);
+            assert_next_is(manager, wanted);
+        }
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
+static atomic_int busy_manager;
+
+static bool is_ready(void *runner)
+{
+    return srun_runner_is_ready(runner);
+}
+
+static int listen_late(void *self, srun_context *ctx, srun_err *err)
+{
+    (void)self, (void)err;
+    (void)srun_ready(ctx);
+    int64_t end = harness_now_ms() + REAL_LIMIT_MS;
+    bool told = false;
+    (void)harness_wait(is_ready, srun_context_runner(ctx), 10000); /* it has said so */
+    while (!told && harness_now_ms() < end)
+        told = strcmp(heard(atomic_load(&busy_manager), 100), "READY=1") == 0;
+    return srun_runner_shutdown(srun_context_runner(ctx), told ? 0 : -EIO, "heard");
+}
+
+/* Or it would take the service for one that never got ready, and end it. */
+START_TEST(says_that_it_is_ready_to_a_manager_that_was_busy)
+    {
+        struct notify notify;
+        srun_runner *runner = NULL;
+        int manager = listen_at(private_path());
+        int log = memory_file();
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        keep_busy(&notify);
+        atomic_store(&busy_manager, manager);
+        ck_assert_int_eq(setenv("NOTIFY_SOCKET", private_path(), 1), 0);
+        ck_assert_int_eq(srun_runner_new(&runner, SRUN_CONFIG(.log.fd_plus_one = log + 1), NULL),
+                         0);
+        const struct srun_service_ops ops = {.size = sizeof ops, .run = listen_late};
+        struct actor first = {.name = "first", .run = BACKGROUND};
+        struct trace trace;
+        trace_init(&trace);
+        cast_add(runner, &first, &trace, NULL);
+        ck_assert_int_eq(srun_runner_add(runner, "late", &ops, NULL, NULL, NULL), 0);
+        ck_assert_int_eq(srun_runner_run(runner), 0);
+        (void)srun_runner_free(runner);
+        (void)unsetenv("NOTIFY_SOCKET");
+        notify_close(&notify);
+        trace_destroy(&trace);
+        (void)close(log);
+        (void)close(manager);
+    }
+END_TEST
+
 static char all[4096];
 
 static void collect(int manager)
@@ -262,10 +378,12 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS("notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
-                   does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
-                   reads_the_watchdog_that_is_meant_for_this_process, tells_a_status_that_is_utf_8,
-                   tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
-                   tells_of_the_stop_before_anything_stops,
-                   lets_no_reason_to_stop_forge_a_variable);
+    return HARNESS(
+        "notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
+        does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
+        reads_the_watchdog_that_is_meant_for_this_process, tells_a_status_that_is_utf_8,
+        tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
+        tells_a_busy_manager_later_what_counts, keeps_the_latest_for_a_manager_that_stays_busy,
+        says_that_it_is_ready_to_a_manager_that_was_busy, tells_of_the_stop_before_anything_stops,
+        lets_no_reason_to_stop_forge_a_variable);
 }

@@ -234,6 +234,24 @@ START_TEST(starts_a_stopped_service_again)
     }
 END_TEST
 
+START_TEST(says_that_a_service_has_finished_that_was_always_to_run)
+    {
+        struct stage stage;
+        struct actor job = {.name = "job", .run = FINISHES};
+        stage_open(&stage, NULL);
+        stage_add_with(&stage, &job,
+                       SRUN_OPTIONS(.restart = {.when = SRUN_RESTART_ALWAYS,
+                                                .backoff_min_ms = 1,
+                                                .backoff_max_ms = 1,
+                                                .limit = 1}));
+        stage_start(&stage);
+        stage_pass_time(&stage, is_two, &job.lives);
+        ck_assert_int_eq(stage_finish(&stage), 1);
+        ck_assert_ptr_nonnull(strstr(stage_cause(&stage).text, "service job: run: has finished"));
+        stage_close(&stage);
+    }
+END_TEST
+
 /* SEED-21, SEED-22 */
 START_TEST(stops_and_cancels_in_exact_reverse_order_one_after_another)
     {
@@ -270,5 +288,6 @@ int main(void)
         shows_each_state_in_order_to_listeners_and_in_the_log,
         enters_a_state_before_it_calls_the_verb, is_stopped_only_when_stop_and_run_have_returned,
         keeps_the_state_running_after_run_has_returned, starts_a_stopped_service_again,
+        says_that_a_service_has_finished_that_was_always_to_run,
         stops_and_cancels_in_exact_reverse_order_one_after_another);
 }

@@ -518,6 +518,7 @@ START_TEST(answers_what_is_asked_of_it)
         ck_assert_int_eq(info.pid, getpid());
         ck_assert_uint_eq(info.generation, 1);
         ck_assert_int_eq(srun_runner_state(stage.runner, "nobody"), -ENOENT);
+        ck_assert_int_eq(srun_runner_state(stage.runner, NULL), -ENOENT);
         ck_assert_int_eq(srun_runner_state(stage.runner, "db"), SRUN_STOPPED);
         ck_assert_int_eq(stage_info(&stage, "db").init_took_ms, -1);
         ck_assert_ptr_null(srun_runner_log(NULL));

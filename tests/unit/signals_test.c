@@ -113,6 +113,48 @@ START_TEST(tells_a_lost_terminal_from_a_hangup_that_was_sent)
     }
 END_TEST
 
+static bool hangup_is_pending(void *arg)
+{
+    sigset_t pending;
+    (void)arg;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGHUP) == 1;
+}
+
+/* The same, started by nohup. */
+static void outlive_the_terminal(void)
+{
+    int sender;
+    bool lost = false;
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (setsid() < 0 || master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        _exit(10);
+    int terminal = open(ptsname(master), O_RDWR | O_CLOEXEC);
+    if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0 || signal(SIGHUP, SIG_IGN) == SIG_ERR)
+        _exit(11);
+    if (signals_hold(&signals, true, NULL) != 0)
+        _exit(12);
+    (void)kill(getpid(), SIGHUP);
+    if (signals_next(&signals, &sender, &lost) != SIGHUP || lost)
+        _exit(13);
+    (void)close(master);
+    if (!harness_wait(hangup_is_pending, NULL, 10000))
+        _exit(14);
+    if (signals_next(&signals, &sender, &lost) != 0 || lost || hangup_is_pending(NULL))
+        _exit(17);
+    (void)kill(getpid(), SIGHUP); /* as a shell sends it on */
+    if (signals_next(&signals, &sender, &lost) != 0 || lost)
+        _exit(15);
+    (void)kill(getpid(), SIGTERM);
+    if (signals_next(&signals, &sender, &lost) != SIGTERM || lost)
+        _exit(16);
+}
+
+START_TEST(outlives_its_terminal_when_hangups_were_ignored_at_first)
+    {
+        in_a_process_of_its_own(outlive_the_terminal);
+    }
+END_TEST
+
 START_TEST(names_the_signals_for_the_log)
     {
         ck_assert_str_eq(signals_name(SIGTERM), "SIGTERM");
@@ -129,5 +171,6 @@ int main(void)
                    drops_what_is_pending_when_it_gives_the_signals_back, has_one_owner_at_a_time,
                    restores_the_programs_own_handler_of_sigpipe,
                    tells_a_lost_terminal_from_a_hangup_that_was_sent,
+                   outlives_its_terminal_when_hangups_were_ignored_at_first,
                    names_the_signals_for_the_log);
 }

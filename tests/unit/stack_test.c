@@ -4,6 +4,7 @@
  */
 #include "base/stack.h"
 #include "cast.h"
+#include "crash.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -329,16 +330,70 @@ START_TEST(cuts_a_description_that_does_not_fit)
     }
 END_TEST
 
+/* --- a stack that is nearly used up ---------------------------------------------------------- */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define LEFT 1500 /* bytes: less than the kernel wants to put there for a handler */
+
+static const char *stack_floor;
+
+static void dig(void)
+{
+    volatile char room[256];
+    struct pollfd wait = {.fd = subject.pipe[0], .events = POLLIN};
+    room[0] = 1;
+    if ((const char *)__builtin_frame_address(0) - stack_floor > LEFT + (ptrdiff_t)sizeof room) {
+        dig();
+        room[1] = 1; /* so that this is no jump */
+        return;
+    }
+    atomic_store(&subject.tid, gettid());
+    while (!atomic_load(&subject.leave))
+        (void)poll(&wait, 1, -1);
+}
+
+static void *deep_down(void *arg)
+{
+    pthread_attr_t attributes;
+    void *floor_of_all = NULL;
+    size_t size = 0;
+    crash_thread_enter();
+    struct pollfd none = {.fd = -1};
+    (void)poll(&none, 1, 0); /* found by the linker before there is no room for it */
+    (void)gettid();
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        (void)pthread_attr_getstack(&attributes, &floor_of_all, &size);
+        (void)pthread_attr_destroy(&attributes);
+        stack_floor = floor_of_all;
+        dig();
+    }
+    crash_thread_leave();
+    return arg;
+}
+
+START_TEST(is_told_of_a_thread_that_has_hardly_any_stack_left)
+    {
+        assert_described(deep_down);
+    }
+END_TEST
+#else
+START_TEST(is_told_of_a_thread_that_has_hardly_any_stack_left)
+    {
+        /* sanitizers need more of it for each call */
+    }
+END_TEST
+#endif
+
 int main(void)
 {
-    return HARNESS("stack", is_told_of_a_thread_that_sleeps,
-                   is_told_of_a_thread_that_waits_for_a_mutex, is_told_of_a_thread_that_spins,
-                   names_the_exported_functions_of_a_thread_that_reads,
-                   is_told_from_outside_when_the_thread_blocks_the_signal,
-                   does_not_wait_for_a_thread_that_sleeps_and_blocks_the_signal,
-                   interrupts_a_blocking_call, says_so_when_the_program_uses_the_signal_itself,
-                   gives_the_signal_back_and_leaves_the_programs_own_alone,
-                   leaves_a_handler_that_the_program_has_installed_meanwhile,
-                   lets_no_signal_into_its_handler_but_faults,
-                   describes_many_times_without_a_mix_up, cuts_a_description_that_does_not_fit);
+    return HARNESS(
+        "stack", is_told_of_a_thread_that_sleeps, is_told_of_a_thread_that_waits_for_a_mutex,
+        is_told_of_a_thread_that_spins, names_the_exported_functions_of_a_thread_that_reads,
+        is_told_from_outside_when_the_thread_blocks_the_signal,
+        does_not_wait_for_a_thread_that_sleeps_and_blocks_the_signal, interrupts_a_blocking_call,
+        says_so_when_the_program_uses_the_signal_itself,
+        gives_the_signal_back_and_leaves_the_programs_own_alone,
+        leaves_a_handler_that_the_program_has_installed_meanwhile,
+        lets_no_signal_into_its_handler_but_faults, describes_many_times_without_a_mix_up,
+        cuts_a_description_that_does_not_fit, is_told_of_a_thread_that_has_hardly_any_stack_left);
 }
