@@ -53,6 +53,8 @@ int signals_hold(struct signals *signals, bool ignore_pipe, srun_err *err)
     signals->fd = fd;
     signals->owned = true;
     signals->had_terminal = try_terminal() == 0;
+    signals->leader = getsid(0);
+    signals->parent = getppid();
     struct sigaction hangup;
     signals->outlives_terminal =
         sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
@@ -82,14 +84,20 @@ void signals_release(struct signals *signals)
     atomic_store(&taken, false);
 }
 
+/* By a shell that sends its own on, or by an anchor, which says 0 for the kernel. */
+static bool tells_of_terminal(const struct signals *signals, bool kernel, int sender)
+{
+    bool passed_on = sender == 0 || sender == signals->leader || sender == signals->parent;
+    return kernel || (passed_on && signals->had_terminal && terminal_has_gone());
+}
+
 int signals_next(struct signals *signals, int *sender, bool *lost_terminal)
 {
     bool kernel;
     int signo;
     do {
         signo = fd_signals_read(signals->fd, &kernel, sender);
-        *lost_terminal =
-            signo == SIGHUP && (kernel || (signals->had_terminal && terminal_has_gone()));
+        *lost_terminal = signo == SIGHUP && tells_of_terminal(signals, kernel, *sender);
     } while (*lost_terminal && signals->outlives_terminal); /* blocked, it comes in spite of that */
     return signo;
 }

@@ -19,6 +19,7 @@ struct signals {
     bool pipe_ignored;
     struct sigaction pipe_before;
     bool had_terminal;
+    pid_t leader, parent;   /* the shell, as a rule */
     bool outlives_terminal; /* SIGHUP was ignored at first, as nohup does */
     bool last; /* the process ends now: they stay blocked, so that none kills it on its way out */
 };
@@ -31,7 +32,8 @@ int signals_hold(struct signals *signals, bool ignore_pipe, srun_err *err);
 void signals_release(struct signals *signals);
 
 /* The next signal, or 0. *sender is the pid it came from, 0 for the kernel. A SIGHUP that came
- * because the terminal has gone is told as lost_terminal, unless the process is to outlive it. */
+ * because the terminal has gone, from the kernel or the shell, is told as lost_terminal, unless the
+ * process is to outlive it. One that anybody else sends later is what it always is. */
 int signals_next(struct signals *signals, int *sender, bool *lost_terminal);
 
 /* "SIGTERM", ...: for logs. */

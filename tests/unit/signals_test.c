@@ -144,6 +144,14 @@ static void outlive_the_terminal(void)
     (void)kill(getpid(), SIGHUP); /* as a shell sends it on */
     if (signals_next(&signals, &sender, &lost) != 0 || lost)
         _exit(15);
+    pid_t stranger = fork(); /* from elsewhere, and later */
+    if (stranger == 0)
+        _exit(kill(getppid(), SIGHUP) != 0);
+    int status = -1;
+    if (waitpid(stranger, &status, 0) != stranger || status != 0)
+        _exit(18);
+    if (signals_next(&signals, &sender, &lost) != SIGHUP || lost || sender != stranger)
+        _exit(19);
     (void)kill(getpid(), SIGTERM);
     if (signals_next(&signals, &sender, &lost) != SIGTERM || lost)
         _exit(16);
