@@ -209,6 +209,7 @@ static void hang_up(void *arg)
     (void)arg;
     ck_assert_int_eq(signals_hold(&signals, true, &err), 0);
     signals.had_terminal = true;
+    signals.leader = getpid(); /* whose hang-ups tell of it */
     ck_assert_int_eq(kill(getpid(), SIGHUP), 0);
     fault_arm(FAULT_DESCRIPTOR, 2, false); /* the first reads the signal */
     ck_assert_int_eq(signals_next(&signals, &sender, &lost), SIGHUP);
