@@ -141,7 +141,7 @@ int find_program(struct options *options, struct reply *reply)
     }
     if (found.live == 1 && found.busy[0] != '\0') {
         (void)snprintf(reply->why, sizeof reply->why,
-                       "%.108s has no time to say who it is; pick one with -n NAME or -s:%s",
+                       "%.108s has no time to say who it is; pick one with -n NAME or -s:%.200s",
                        found.busy, found.all);
         return USAGE;
     }
