@@ -120,7 +120,7 @@ START_TEST(knows_a_program_by_a_name_that_was_cut)
         char name[256] = "x";
         for (size_t size = 1; size + 2 < sizeof name; size += 2) {
             sample(&sent, HANDOVER_HELLO);
-            (void)snprintf(sent.name, sizeof sent.name, "%s", name);
+            (void)snprintf(sent.name, sizeof sent.name, "%.*s", (int)sizeof sent.name - 1, name);
             encode();
             ck_assert_int_eq(decode(), 0);
             ck_assert(handover_is_by(&got, name));
