@@ -82,7 +82,7 @@ static void add(struct cfi_rows *out, struct cfi_row row)
 /* A row that begins where the one before does takes its place. */
 static void put(struct cfi_rows *out, size_t first, struct cfi_row row)
 {
-    if (out->count > first && !out->failed && out->all[out->count - 1].at == row.at)
+    if (out->count > first && out->all[out->count - 1].at == row.at)
         out->all[out->count - 1] = row;
     else
         add(out, row);

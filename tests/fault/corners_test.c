@@ -16,6 +16,7 @@
 #include "leaks.h"
 #include "log/journal.h"
 #include "notify.h"
+#include "profile/stacks.h"
 #include "telemetry/late.h"
 #include "telemetry/otelenv.h"
 #include "telemetry/tap.h"
@@ -404,6 +405,20 @@ static void watch_health(void *arg)
         mailbox_free(&box);
 }
 
+static void count_stacks(void *arg)
+{
+    static const uintptr_t frames[] = {1, 2};
+    const uint64_t values[STACKS_VALUES] = {3};
+    struct stacks stacks = {0};
+    (void)arg;
+    scenario_arm();
+    stacks_add(&stacks, &(struct stack_key){.name = "a", .frames = frames, .depth = 2}, values);
+    unsigned failed = scenario_disarm();
+    SCENARIO_ASSERT((failed > 0) == (stacks.lost == 3), "%u", (unsigned)stacks.lost);
+    SCENARIO_ASSERT((failed > 0) == (stacks.count == 0), "%zu", stacks.count);
+    stacks_free(&stacks);
+}
+
 static void listen_to_spans(void *arg)
 {
     struct tap *tap = NULL;
@@ -528,6 +543,7 @@ START_TEST(leaves_small_parts_whole)
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         scenario_each("leaks", FAULT_SYSTEM, allow_leaks, NULL);
         scenario_each("mailbox", FAULT_SYSTEM, watch_health, NULL);
+        scenario_each("stacks", FAULT_SYSTEM, count_stacks, NULL);
         scenario_each("tap", FAULT_SYSTEM, listen_to_spans, NULL);
         scenario_each("journal", FAULT_SYSTEM, look_for_a_journal, NULL);
         scenario_each("ancestors", FAULT_SYSTEM, look_for_ancestors, NULL);

@@ -91,6 +91,33 @@ START_TEST(a_sequence_hears_nothing_that_nobody_can_say)
     }
 END_TEST
 
+START_TEST(a_run_is_over_when_it_has_returned_and_does_not_go_on_elsewhere)
+    {
+        static const struct {
+            int code;
+            bool over;
+        } cases[] = {{0, true}, {SRUN_RUN_BACKGROUND, false}};
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            struct sequence *seq = one_service((struct sequence_service){.has_run = true});
+            ck_assert(!sequence_run_is_over(seq, 0));
+            sequence_start(seq, 0);
+            ck_assert(does(seq, SEQUENCE_CALL_RUN, 0));
+            feed(seq, SEQUENCE_READY, 0, 0);
+            ck_assert(does(seq, SEQUENCE_STARTED, 0));
+            ck_assert(!sequence_run_is_over(seq, 0));
+            feed(seq, SEQUENCE_RUN_RETURNED, cases[i].code, 1);
+            (void)does(seq, SEQUENCE_DONE, 1);
+            ck_assert_int_eq(sequence_run_is_over(seq, 0), cases[i].over);
+            (void)sequence_free(seq);
+        }
+        struct sequence *passive = one_service((struct sequence_service){.has_stop = true});
+        sequence_start(passive, 0);
+        ck_assert(does(passive, SEQUENCE_STARTED, 0));
+        ck_assert(!sequence_run_is_over(passive, 0)); /* there is none */
+        (void)sequence_free(passive);
+    }
+END_TEST
+
 START_TEST(a_run_that_ends_as_it_was_told_to_is_no_failure)
     {
         static const struct {
@@ -536,6 +563,7 @@ int main(void)
         "core_edges", a_state_that_is_none_leads_nowhere,
         a_sequence_does_nothing_before_its_start_and_after_its_end,
         a_sequence_hears_nothing_that_nobody_can_say,
+        a_run_is_over_when_it_has_returned_and_does_not_go_on_elsewhere,
         a_run_that_ends_as_it_was_told_to_is_no_failure, a_limit_that_has_passed_is_not_extended,
         a_service_that_was_given_up_fails_no_more, a_service_is_not_ready_before_its_run_is_called,
         as_many_restarts_are_counted_as_a_limit_can_be,

@@ -279,6 +279,8 @@ START_TEST(any_text_can_be_the_name_of_a_file)
         ck_assert_str_eq(out, "_._a_b_");
         (void)text_file_name(out, sizeof out, "Z-9_.z");
         ck_assert_str_eq(out, "Z-9_.z");
+        (void)text_file_name(out, sizeof out, "!:@[`{~");
+        ck_assert_str_eq(out, "_______");
         ck_assert_uint_eq(text_file_name(out, sizeof out, ""), 0);
         ck_assert_str_eq(out, "");
     }
