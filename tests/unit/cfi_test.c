@@ -183,6 +183,7 @@ static const struct program_case {
     {PROGRAM("\x07\x10\xd0"), CFI_SP, 8, CFI_FP_SAME},         /* the return address: too */
     {PROGRAM("\x09\x10\x03\x90\x01"), CFI_SP, 8, CFI_FP_SAME}, /* it is lost and saved */
     {PROGRAM("\x04\x04\x00\x00\x00\x0e\x20"), CFI_SP, 32, CFI_FP_SAME}, /* advance_loc4 */
+    {PROGRAM("\x0e\x18\x40\x0e\x20"), CFI_SP, 32, CFI_FP_SAME},         /* advance_loc, by 0 */
     {PROGRAM("\x2e\x08\x00"), CFI_SP, 8, CFI_FP_SAME},                  /* GNU_args_size, nop */
     {PROGRAM("\x0b"), CFI_SP, 8, CFI_FP_SAME},                          /* nothing to recall */
     {PROGRAM("\x01\x10\x01\x01\x00\x00\x00\x00\x00\x0e\x20"), CFI_SP, 32,
