@@ -207,5 +207,7 @@ size_t baggage_text(const struct baggage *baggage, char out[SRUN_BAGGAGE_MAX + 1
     }
     size = baggage->too_much || size > SRUN_BAGGAGE_MAX ? 0 : size;
     out[size] = '\0';
+    for (char *tab = out; (tab = strchr(tab, '\t')) != NULL;)
+        *tab = ' '; /* blanks of metadata: what is sent on can be printed */
     return size;
 }
