@@ -92,8 +92,8 @@ struct srun_runner {
     unsigned birth; /* fork_stamp */
     int64_t born_wall_ms;
 
-    struct service *
-        *services; /* as count and by_name: guarded by lock until the start, then fixed */
+    /* Guarded by lock until the start, then fixed, as count and by_name are. */
+    struct service **services;
     unsigned count, capacity;
     unsigned organs;         /* how many of them are our own; they stand first */
     void *by_name;           /* a search tree of the same services */

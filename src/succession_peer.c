@@ -20,9 +20,7 @@
 
 #define OWN_NEEDS 8     /* descriptors of an upgrade beside those that are handed over */
 #define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
-#define LAST_WORDS_MAX                                                                             \
-    4096 /* more than a channel holds; a child of its child may go on for ever                     \
-          */
+#define LAST_WORDS 4096 /* more than a channel holds; a child of its child may go on for ever */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -301,7 +299,7 @@ void succession_peer_ended(srun_runner *runner)
     struct succession *succession = of(runner);
     if (succession->peer_fd < 0)
         return;
-    (void)read_some(runner, LAST_WORDS_MAX); /* they come first, and may be the end */
+    (void)read_some(runner, LAST_WORDS); /* they come first, and may be the end */
     if (succession->peer_fd < 0)
         return;
     fd_poller_remove(runner->poller, succession->peer_fd);

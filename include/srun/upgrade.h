@@ -93,8 +93,8 @@ SRUN_API int srun_accept_now(srun_context *ctx, int fd, struct sockaddr *peer, s
 /* 1 while a newer generation serves and this one still lives: let clients go (an HTTP/1 server says
  * `Connection: close` with each response). It may become 0 again: the new generation has died in
  * the probation, and this one serves on. A run that returns now gives that up: when all have, this
- * process ends, and the new generation goes on. Who takes work from a queue or a timer asks srun_gate_open
- * instead: it is 0 as well in a new generation that does not serve yet.
+ * process ends, and the new generation goes on. Who takes work from a queue or a timer asks
+ * srun_gate_open instead: it is 0 as well in a new generation that does not serve yet.
  * 0 in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_draining(const srun_context *ctx);
 
