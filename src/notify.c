@@ -99,26 +99,22 @@ static void owe(struct notify *notify, const char *text)
 {
     if (strlen(text) >= NOTIFY_OWED_SIZE || strcmp(text, "WATCHDOG=1") == 0)
         return;
-    if (notify->owed_count > 0 && strcmp(notify->owed[notify->owed_count - 1], text) == 0)
-        return; /* who says it again and again */
     if (notify->owed_count == NOTIFY_OWED_MAX)
         memmove(notify->owed[0], notify->owed[1], --notify->owed_count * sizeof notify->owed[0]);
     memcpy(notify->owed[notify->owed_count++], text, strlen(text) + 1);
 }
 
-bool notify_send(struct notify *notify, const char *format, ...)
+void notify_send(struct notify *notify, const char *format, ...)
 {
     if (notify->fd < 0 || notify->mute)
-        return true;
+        return;
     char text[512];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!notify_tend(notify) && send_text(notify, text, 0))
-        return true;
-    owe(notify, text);
-    return false;
+    if (notify_tend(notify) || !send_text(notify, text, 0))
+        owe(notify, text);
 }
 
 /* A line break would begin another variable; and systemd takes no status that is not UTF-8, as one

@@ -33,8 +33,8 @@ struct notify {
 int notify_open(struct notify *notify, char *(*getenv_fn)(const char *));
 void notify_close(struct notify *notify);
 
-/* One message: lines of VARIABLE=value. False: the manager is busy; notify_tend will tell it. */
-bool notify_send(struct notify *notify, const char *format, ...)
+/* One message: lines of VARIABLE=value. To a manager that is busy notify_tend tells it. */
+void notify_send(struct notify *notify, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Sends what was not taken. While it answers true some of it still is not, and it is to be called

@@ -22,8 +22,8 @@
 
 #define BARRIER_LIMIT NS_PER_S
 #define PROBE_PAUSE NS_PER_S
-#define PRESENT_PAUSE (20 * NS_PER_MS)
-#define START_MAX 10 /* times upgrade.start_ms, however often it is extended */
+#define BARRIER_PAUSE (20 * NS_PER_MS) /* between two attempts to have one */
+#define START_MAX 10                   /* times upgrade.start_ms, however often it is extended */
 #define DESCRIPTORS_USUAL 1000
 #define DESCRIPTORS_EACH 3 /* of a listener: itself, its gate, its copy in the next hand-over */
 
@@ -126,7 +126,6 @@ static void reclaim_office(srun_runner *runner)
     sockets_restore(of(runner)->snapshot);
     serve(runner);
     of(runner)->reclaimed = true;
-    of(runner)->present_at = MACHINE_NEVER;
     notify_send(&runner->notify, "MAINPID=%d\nREADY=1", (int)getpid());
     if (yielded)
         tell_services(runner, false);
@@ -146,30 +145,22 @@ static void forget(srun_runner *runner)
     peer_forget(runner);
 }
 
-/* By this process, also when it does not speak for the program any more: as long as this has not
- * been heard, it is the main one, and what the new one says may not count. */
-static bool name_peer(srun_runner *runner)
-{
-    struct notify *notify = &runner->notify;
-    bool mute = notify->mute;
-    notify->mute = false;
-    bool heard = notify_send(notify, "MAINPID=%d", of(runner)->peer_pid);
-    notify->mute = mute;
-    return heard;
-}
-
-/* The new process as the main one of the unit; done as soon as the service manager knows. While
- * that is busy it is tried again; the upgrade waits for it as long as for an answer. */
-static void present(srun_runner *runner)
+/* Until the service manager knows. While that is busy it is tried again; the upgrade waits for it
+ * as long as for an answer. What was said is told also when this process is mute by then: as long
+ * as it has not been heard, this one is the main one, and what the new one says may not count. */
+static void await_manager(srun_runner *runner)
 {
     struct succession *succession = of(runner);
-    bool heard = name_peer(runner);
-    succession->present_at = heard ? MACHINE_NEVER : clock_now(&runner->clock) + PRESENT_PAUSE;
-    if (!heard || succession->machine.state != MACHINE_BARRIER)
+    succession->barrier_at = MACHINE_NEVER;
+    if (succession->machine.state != MACHINE_BARRIER)
         return;
-    succession->barrier = notify_barrier(&runner->notify);
-    if (succession->barrier >= 0 &&
-        fd_poller_add(runner->poller, succession->barrier, RUNNER_TAG_BARRIER, false) == 0)
+    int barrier = notify_barrier(&runner->notify);
+    if (barrier == -EAGAIN) {
+        succession->barrier_at = clock_now(&runner->clock) + BARRIER_PAUSE;
+        return;
+    }
+    succession->barrier = barrier;
+    if (barrier >= 0 && fd_poller_add(runner->poller, barrier, RUNNER_TAG_BARRIER, false) == 0)
         return;
     peer_close(runner, &succession->barrier);
     peer_feed_kind(runner, MACHINE_PASSED);
@@ -222,7 +213,8 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
         break;
     case MACHINE_PRESENT:
         succession->presented = true;
-        present(runner);
+        notify_send(&runner->notify, "MAINPID=%d", succession->peer_pid);
+        await_manager(runner);
         break;
     case MACHINE_OPEN:
         open_gate(runner);
@@ -286,8 +278,8 @@ bool succession_turn(srun_runner *runner, int64_t now)
 {
     struct machine_action action;
     bool any = now >= machine_wake(&of(runner)->machine) && succession_read(runner);
-    if (now >= of(runner)->present_at)
-        present(runner);
+    if (now >= of(runner)->barrier_at)
+        await_manager(runner);
     for (; machine_next(&of(runner)->machine, now, &action); any = true)
         act(runner, &action, now);
     publish(runner, any);
@@ -298,7 +290,7 @@ int64_t succession_wake(const srun_runner *runner)
 {
     const struct succession *succession = &runner->succession;
     int64_t wake = machine_wake(&succession->machine);
-    return succession->present_at < wake ? succession->present_at : wake;
+    return succession->barrier_at < wake ? succession->barrier_at : wake;
 }
 
 /* --- what happens ---------------------------------------------------------------------------- */
@@ -461,7 +453,7 @@ int succession_begin(srun_runner *runner, srun_err *err)
     succession->adoption.request.stop = -1;
     succession->channel = succession->peer_fd = succession->barrier = -1;
     succession->drain_fd = -1;
-    succession->present_at = MACHINE_NEVER;
+    succession->barrier_at = MACHINE_NEVER;
     succession->generation = 1;
     sockets_init(&succession->sockets);
     if (runner->testing)

@@ -32,7 +32,7 @@ struct succession {
     bool resigned;      /* the same, in its probation */
     bool reclaimed;     /* it serves again; the new process may not have ended yet */
     bool presented;     /* the new process was named to the service manager */
-    int64_t present_at; /* once more, since the manager was busy */
+    int64_t barrier_at; /* the barrier once more, since the manager was busy */
     unsigned generation;
 
     int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */

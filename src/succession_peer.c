@@ -57,7 +57,7 @@ void peer_forget(srun_runner *runner)
     succession->snapshot = sockets_snapshot_free(succession->snapshot);
     succession->peer_pid = 0;
     succession->presented = succession->news.wait = false;
-    succession->present_at = MACHINE_NEVER;
+    succession->barrier_at = MACHINE_NEVER;
 }
 
 int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid)

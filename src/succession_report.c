@@ -104,7 +104,6 @@ static void tell_failure(srun_runner *runner, const char *text)
         notify_send(&runner->notify, "READY=1");
     notify_status(&runner->notify, "upgrade failed: %s", text);
     succession->told_manager = succession->presented = false;
-    succession->present_at = MACHINE_NEVER;
 }
 
 /* --- results --------------------------------------------------------------------------------- */
