@@ -392,25 +392,39 @@ END_TEST
 
 /* --- descriptors ----------------------------------------------------------------------------- */
 
-/* The client has its descriptors already; the port lacks one for each of them. */
+static bool is_out_of_descriptors(void *unused)
+{
+    (void)unused;
+    return count_logged("accept") == 1;
+}
+
+/* The clients have their descriptors already, and ask for /health; the port lacks one for each of
+ * them, and knows it. Returns the limit to go back to. */
+static struct rlimit ask_without_descriptors(int *fds, int count)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct rlimit before;
+    to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {3, before.rlim_max};
+    for (int i = 0; i < count; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < count; i++) {
+        ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
+        port_send(fds[i], GET("/health"), strlen(GET("/health")));
+    }
+    ck_assert(harness_wait(is_out_of_descriptors, NULL, PORT_LIMIT_MS));
+    return before;
+}
+
 START_TEST(answers_who_waited_while_there_was_no_descriptor)
     {
         enum { COUNT = 8 };
         int fds[COUNT];
-        struct rlimit before;
         open_port();
         ck_assert_uint_eq(port_ask_tcp(&port, GET("/echo"))->status, 200);
-        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-        const struct rlimit none = {3, before.rlim_max};
-        for (int i = 0; i < COUNT; i++)
-            fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
-        for (int i = 0; i < COUNT; i++) {
-            ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
-            port_send(fds[i], GET("/health"), strlen(GET("/health")));
-        }
+        const struct rlimit before = ask_without_descriptors(fds, COUNT);
         struct pollfd wait = {.fd = fds[0], .events = POLLIN};
         ck_assert_int_eq(poll(&wait, 1, 300), 0); /* it is left waiting, nothing is lost */
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -423,32 +437,14 @@ START_TEST(answers_who_waited_while_there_was_no_descriptor)
     }
 END_TEST
 
-static bool is_out_of_descriptors(void *unused)
-{
-    (void)unused;
-    return count_logged("accept") == 1;
-}
-
 /* All of the backlog, which nobody could take before: the watch had no descriptors, and rests. */
 START_TEST(answers_all_who_had_connected_when_it_stops)
     {
         enum { COUNT = 40 };
         int fds[COUNT];
-        struct rlimit before;
         open_port();
         ck_assert_uint_eq(port_ask_tcp(&port, GET("/echo"))->status, 200);
-        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-        const struct rlimit none = {3, before.rlim_max};
-        for (int i = 0; i < COUNT; i++)
-            fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        to.sin_port = htons((uint16_t)atoi(strrchr(port.address, ':') + 1));
-        for (int i = 0; i < COUNT; i++) {
-            ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
-            port_send(fds[i], GET("/health"), strlen(GET("/health")));
-        }
-        ck_assert(harness_wait(is_out_of_descriptors, NULL, PORT_LIMIT_MS));
+        const struct rlimit before = ask_without_descriptors(fds, COUNT);
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
         port_ask_to_stop(&port);
         for (int i = 0; i < COUNT; i++) {

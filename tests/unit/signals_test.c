@@ -81,17 +81,23 @@ START_TEST(restores_the_programs_own_handler_of_sigpipe)
     }
 END_TEST
 
-/* A session with a terminal of its own, which then goes away. */
-static void lose_the_terminal(void)
+/* A session with a terminal of its own; who closes what is returned takes it away. */
+static int take_a_terminal(void)
 {
-    int sender;
-    bool lost = false;
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (setsid() < 0 || master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
         _exit(10);
     int terminal = open(ptsname(master), O_RDWR | O_CLOEXEC);
     if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0)
         _exit(11);
+    return master;
+}
+
+static void lose_the_terminal(void)
+{
+    int sender;
+    bool lost = false;
+    int master = take_a_terminal();
     if (signals_hold(&signals, true, NULL) != 0)
         _exit(12);
     (void)kill(getpid(), SIGHUP); /* somebody asks for an upgrade */
@@ -125,13 +131,8 @@ static void outlive_the_terminal(void)
 {
     int sender;
     bool lost = false;
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (setsid() < 0 || master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
-        _exit(10);
-    int terminal = open(ptsname(master), O_RDWR | O_CLOEXEC);
-    if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0 || signal(SIGHUP, SIG_IGN) == SIG_ERR)
-        _exit(11);
-    if (signals_hold(&signals, true, NULL) != 0)
+    int master = take_a_terminal();
+    if (signal(SIGHUP, SIG_IGN) == SIG_ERR || signals_hold(&signals, true, NULL) != 0)
         _exit(12);
     (void)kill(getpid(), SIGHUP);
     if (signals_next(&signals, &sender, &lost) != SIGHUP || lost)
