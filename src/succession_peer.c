@@ -21,7 +21,6 @@
 #define OWN_NEEDS 8     /* descriptors of an upgrade beside those that are handed over */
 #define MESSAGES_MAX 64 /* in one turn: whoever sends more must not keep us from our work */
 #define LAST_WORDS 4096 /* more than a channel holds; a child of its child may go on for ever */
-#define SEND_TRIES 3    /* while there is no memory */
 
 static struct succession *of(srun_runner *runner)
 {
@@ -71,16 +70,6 @@ int peer_watch(srun_runner *runner, int channel, int peer_fd, int peer_pid)
     return rc < 0 ? rc : fd_poller_add(runner->poller, peer_fd, RUNNER_TAG_PEER, false);
 }
 
-/* A lack of memory may pass: a lost SERVING would be the end of a process that serves already. */
-static int try_to_send(int channel, const struct handover_message *message, const int *fds,
-                       unsigned count)
-{
-    int rc = -ENOMEM;
-    for (int i = 0; i < SEND_TRIES && (rc == -ENOMEM || rc == -ENOBUFS); i++)
-        rc = channel_send(channel, message, fds, count);
-    return rc;
-}
-
 /* What cannot be said to the new process is as if it had answered nonsense. To the old one nothing
  * is said that it could not miss. */
 static void say(srun_runner *runner, const struct handover_message *message, const int *fds,
@@ -88,7 +77,7 @@ static void say(srun_runner *runner, const struct handover_message *message, con
 {
     struct succession *succession = of(runner);
     int rc =
-        succession->channel < 0 ? -EPIPE : try_to_send(succession->channel, message, fds, count);
+        succession->channel < 0 ? -EPIPE : channel_send(succession->channel, message, fds, count);
     if (rc == 0 || rc == -EPIPE) /* its end will be noticed */
         return;
     (void)snprintf(succession->peer_text, sizeof succession->peer_text, "it cannot be told %s: %s",

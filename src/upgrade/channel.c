@@ -49,12 +49,16 @@ static unsigned announced(const struct handover_message *message)
     return message->type == HANDOVER_WELCOME ? 1 : 0;
 }
 
+#define SEND_TRIES 3
+
+/* A lack of memory may pass: a lost SERVING would be the end of a process that serves already. */
 static int send_packet(int fd, const struct msghdr *packet)
 {
     ssize_t sent;
+    int left = SEND_TRIES;
     do
         sent = sendmsg(fd, packet, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
+    while (sent < 0 && (errno == EINTR || ((errno == ENOMEM || errno == ENOBUFS) && --left > 0)));
     if (sent < 0) /* reset: it has gone, and something it had not read is lost */
         return errno == ECONNRESET ? -EPIPE : -errno;
     return 0;

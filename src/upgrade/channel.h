@@ -19,8 +19,8 @@ bool channel_is_from(int fd, int pid);
 
 /* Sends one message with count descriptors (copies travel; they stay the caller's).
  * 0; -EAGAIN: the other side does not read; -EPIPE: it has gone; -EINVAL: not as many as the
- * message announces (see below), or as handover_encode; -ETOOMANYREFS, -EBADF, ... from the system.
- */
+ * message announces (see below), or as handover_encode; -ETOOMANYREFS, -EBADF, ... from the system;
+ * -ENOMEM and -ENOBUFS when it was so three times. */
 int channel_send(int fd, const struct handover_message *message, const int *fds, unsigned count);
 
 /* Is most of the way free? Else what may come later or never is not sent: the rest is for what the

@@ -49,7 +49,7 @@ static void talk(void *arg)
     bool known = channel_is_from(ends[1], getpid());
     SCENARIO_ASSERT(known || scenario_errno() == ENOBUFS, "its own pair is not known");
     while (again(channel_send(ends[0], &sent, given, SAMPLE_ENTRIES)))
-        ;
+        SCENARIO_ASSERT(scenario_errno() != ENOMEM, "a lack of memory that passes");
     while (again(channel_wait(ends[1], INT64_MAX)))
         ;
     while (again(channel_receive(ends[1], &got, fds, &count)))

@@ -361,7 +361,8 @@ WRAP(int, getsockopt, int fd, int level, int option, void *value, socklen_t *siz
 WRAP(ssize_t, sendmsg, int fd, const struct msghdr *packet, int flags)
 {
     bool fail = fails("sendmsg", FAULT_INTERRUPT, EINTR) ||
-                fails("sendmsg", FAULT_DESCRIPTOR, ETOOMANYREFS);
+                fails("sendmsg", FAULT_DESCRIPTOR, ETOOMANYREFS) ||
+                fails("sendmsg", FAULT_MEMORY, ENOMEM);
     return fail ? -1 : sendmsg(fd, packet, flags);
 }
 
