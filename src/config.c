@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 255
+#define VARIABLE_PREFIX "SRUN_"
 #define SIZE_MIN offsetof(struct srun_config, timeouts)
 
 static int copy_code(struct srun_config *value, const struct srun_config *code, srun_err *err)
@@ -167,6 +168,38 @@ int config_load(struct config *config, const char *path, char *(*getenv_fn)(cons
 {
     int rc = path == NULL ? 0 : config_file_load(config, path, err);
     return rc < 0 ? rc : load_environment(config, getenv_fn, err);
+}
+
+/* The knob whose variable is nearest to the name, which is none. Our prefix is not part of how far.
+ */
+static const struct knob *nearest_to(const char *name)
+{
+    size_t count = 0;
+    const struct knob *knobs = knobs_all(&count), *found = NULL;
+    struct text_nearest nearest = {.word = name + strlen(VARIABLE_PREFIX)};
+    for (size_t i = 0; i < count; i++) {
+        const char *before = nearest.best;
+        if (strcmp(knobs[i].variable, name) == 0)
+            return NULL;
+        text_nearest_offer(&nearest, knobs[i].variable + strlen(VARIABLE_PREFIX));
+        found = nearest.best != before ? &knobs[i] : found;
+    }
+    return found;
+}
+
+const struct knob *config_misspelt(char *const *environment, size_t *at,
+                                   char out[CONFIG_VARIABLE_MAX])
+{
+    const struct knob *meant = NULL;
+    while (meant == NULL && environment[*at] != NULL) {
+        const char *entry = environment[(*at)++];
+        size_t length = strcspn(entry, "=");
+        (void)snprintf(out, CONFIG_VARIABLE_MAX, "%.*s",
+                       (int)(length < CONFIG_VARIABLE_MAX ? length : CONFIG_VARIABLE_MAX), entry);
+        if (strncmp(out, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0)
+            meant = nearest_to(out);
+    }
+    return meant;
 }
 
 size_t config_knob_at(size_t offset)

@@ -13,6 +13,8 @@
 
 #define CONFIG_KNOBS_MAX 64
 
+struct knob;
+
 enum config_origin { CONFIG_DEFAULT, CONFIG_CODE, CONFIG_FILE, CONFIG_ENVIRONMENT };
 
 struct config {
@@ -30,6 +32,13 @@ int config_init(struct config *config, const struct srun_config *code, srun_err 
  * SRUN_EUSAGE names the variable, or the file and line, the value, and what is accepted. */
 int config_load(struct config *config, const char *path, char *(*getenv_fn)(const char *),
                 srun_err *err);
+
+/* Variables that are nearly one of ours: environment is NULL-ended, *at where to begin, 0 at first,
+ * and what follows the one that was found later. The knob that was meant, or NULL when none is
+ * left; the name, cut at CONFIG_VARIABLE_MAX, in out. */
+#define CONFIG_VARIABLE_MAX 64
+const struct knob *config_misspelt(char *const *environment, size_t *at,
+                                   char out[CONFIG_VARIABLE_MAX]);
 
 /* The knobs for --help: variable, what it sets, default. */
 void config_print_help(FILE *out);

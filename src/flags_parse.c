@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "flags.h"
 #include "flags_table.h"
+#include "knobs.h"
 
 #include <errno.h>
 #include <popt.h>
@@ -122,6 +123,32 @@ static void name_of(const char *argument, char *out, size_t size)
     (void)snprintf(out, size, "%.*s", (int)(length < size ? length : size), argument);
 }
 
+static char as_point(char c)
+{
+    return (char)(c == '-' || c == '_' ? '.' : c);
+}
+
+/* Is a flag called as the knob is in the file? People write -, _ and . for one another. */
+static bool names_knob(const char *name, const struct knob *knob)
+{
+    char path[NAME_TEXT_MAX];
+    (void)snprintf(path, sizeof path, "%s.%s", knob->group, knob->key);
+    size_t i = 0;
+    while (name[i] != '\0' && as_point(name[i]) == as_point(path[i]))
+        i++;
+    return name[i] == path[i];
+}
+
+static const char *variable_of(const char *name)
+{
+    size_t count = 0;
+    const struct knob *knobs = knobs_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (names_knob(name, &knobs[i]))
+            return knobs[i].variable;
+    return NULL;
+}
+
 static int unknown_flag(const struct flags *flags, const char *argument, srun_err *err)
 {
     char name[NAME_TEXT_MAX];
@@ -134,6 +161,9 @@ static int unknown_flag(const struct flags *flags, const char *argument, srun_er
     char dashed[NAME_TEXT_MAX + 2];
     (void)snprintf(dashed, sizeof dashed, "--%s", name);
     const char *what = text_printable(dashed, 40) ? dashed : text_quote(shown, dashed);
+    const char *variable = variable_of(name);
+    if (variable != NULL)
+        return srun_fail(err, SRUN_EUSAGE, "%s: no such flag: set %s", what, variable);
     if (nearest.best == NULL)
         return srun_fail(err, SRUN_EUSAGE, "%s: no such flag: --help lists them", what);
     return srun_fail(err, SRUN_EUSAGE, "%s: no such flag: did you mean --%s?", what, nearest.best);

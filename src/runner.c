@@ -16,6 +16,7 @@
 #include "exporting.h"
 #include "fork.h"
 #include "instruments.h"
+#include "knobs.h"
 #include "log/journal.h"
 #include "log/log.h"
 #include "port.h"
@@ -31,6 +32,7 @@
 
 #define POOL_WIDTH 2
 #define TEST_LIMIT_MS 300000      /* for the function of --test */
+#define MISSPELT_MAX 8            /* warnings; who has more has another use for the prefix */
 #define LAST_WORDS (2 * NS_PER_S) /* for listeners and the like, when all has ended */
 
 const char *srun_version(void)
@@ -266,6 +268,19 @@ static void join_journal(srun_runner *runner)
         SRUN_WARN(runner->log, "the journal gets lines, not entries", SRUN_STR("why", why.text));
 }
 
+/* Other tools may use the prefix, so that this is no error. */
+static void tell_misspelt(const srun_runner *runner)
+{
+    char name[CONFIG_VARIABLE_MAX];
+    const struct knob *meant;
+    size_t at = 0;
+    for (int left = MISSPELT_MAX; left > 0 && (meant = config_misspelt(environ, &at, name)) != NULL;
+         left--)
+        if (secure_getenv(name) != NULL) /* else none of them counts */
+            SRUN_WARN(runner->log, "no such variable", SRUN_STR("name", name),
+                      SRUN_STR("did_you_mean", meant->variable));
+}
+
 static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
 {
     const struct srun_config *value = &runner->config.value;
@@ -279,6 +294,7 @@ static int parse(srun_runner *runner, int argc, char **argv, srun_err *err)
         return rc;
     log_configure(runner->log, value->log.format, value->log.level);
     join_journal(runner);
+    tell_misspelt(runner);
     if (value->upgrade.anchor != 0 && runner->succession.anchor.pid == 0)
         SRUN_WARN(runner->log, "there is no anchor",
                   SRUN_STR("hint", "srun_main makes it, told by the program or by SRUN_ANCHOR"));

@@ -66,7 +66,21 @@ def a_flag_without_its_value_is_named(folder):
     refused(folder, 2, "--register", flags=["--register"])
 
 
+@suite.test
+def a_flag_that_is_a_variable_is_told_so(folder):
+    refused(folder, 2, "--log-level: no such flag: set SRUN_LOG_LEVEL", flags=["--log-level=debug"])
+
+
 # Variables and the file
+
+
+@suite.test
+def a_misspelt_variable_is_told_of_and_is_no_error(folder):
+    with script(folder, f"a {STEADY}", SRUN_STOP_TIMEOUTS="5s", SRUN_OF_ANOTHER_TOOL="x") as process:
+        stop(process)
+        told = with_message(process, "no such variable")
+        equal([(r["level"], r["name"], r["did_you_mean"]) for r in told],
+              [("WARN", "SRUN_STOP_TIMEOUTS", "SRUN_STOP_TIMEOUT")], "what is told")
 
 
 @suite.test

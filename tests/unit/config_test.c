@@ -231,6 +231,45 @@ START_TEST(leaves_unknown_variables_alone)
     }
 END_TEST
 
+START_TEST(tells_which_variables_are_misspelt)
+    {
+        static char *const environment[] = {"PATH=/bin",
+                                            "SRUN_STOP_TIMEOUTS=1s",
+                                            "SRUN_OF_ANOTHER_TOOL=x",
+                                            "SRUN_LOG_LEVEL=x",
+                                            "SRUN_LOG_LEVELS",
+                                            "SRUN_=x",
+                                            "STOP_TIMEOUT=1s",
+                                            NULL};
+        char name[CONFIG_VARIABLE_MAX];
+        size_t at = 0;
+        const struct knob *meant = config_misspelt(environment, &at, name);
+        ck_assert_ptr_nonnull(meant);
+        ck_assert_str_eq(name, "SRUN_STOP_TIMEOUTS");
+        ck_assert_str_eq(meant->variable, "SRUN_STOP_TIMEOUT");
+        meant = config_misspelt(environment, &at, name);
+        ck_assert_ptr_nonnull(meant);
+        ck_assert_str_eq(name, "SRUN_LOG_LEVELS");
+        ck_assert_str_eq(meant->variable, "SRUN_LOG_LEVEL");
+        ck_assert_ptr_null(config_misspelt(environment, &at, name));
+        ck_assert_ptr_null(config_misspelt(environment, &at, name));
+    }
+END_TEST
+
+START_TEST(no_variable_of_ours_is_taken_for_another)
+    {
+        size_t count = 0;
+        const struct knob *knobs = knobs_all(&count);
+        for (size_t i = 0; i < count; i++) {
+            char *const environment[] = {(char *)knobs[i].variable, NULL};
+            char name[CONFIG_VARIABLE_MAX];
+            size_t at = 0;
+            ck_assert_ptr_null(config_misspelt(environment, &at, name));
+            ck_assert_str_eq(name, knobs[i].variable); /* not cut */
+        }
+    }
+END_TEST
+
 START_TEST(a_time_below_a_millisecond_does_not_become_none)
     {
         struct config config;
@@ -428,6 +467,7 @@ int main(void)
                    each_variable_that_is_wrong_is_named_with_its_value_and_what_is_accepted,
                    says_in_which_words_a_variable_is_wrong,
                    reads_truth_in_the_environment_as_go_does, leaves_unknown_variables_alone,
+                   tells_which_variables_are_misspelt, no_variable_of_ours_is_taken_for_another,
                    a_time_below_a_millisecond_does_not_become_none, fills_every_field_in,
                    copies_the_strings, a_program_name_that_cannot_be_printed_has_a_stand_in,
                    refuses_what_is_out_of_range_in_the_code,
