@@ -367,6 +367,11 @@ void succession_take(srun_runner *runner, struct inbox_item *item)
 
 void succession_started(srun_runner *runner)
 {
+    char names[HANDOVER_TEXT_MAX];
+    size_t count = sockets_unclaimed(&of(runner)->sockets, true, names, sizeof names);
+    if (count > 0)
+        SRUN_INFO(runner->log, "sockets of the service manager that nobody has asked for",
+                  SRUN_UINT("count", count), SRUN_STR("names", names));
     peer_feed_kind(runner, MACHINE_STARTED);
 }
 
@@ -477,7 +482,8 @@ static void adopt_activated(void *arg, int fd, const char *name, unsigned index)
     (void)sockets_adopt(arg, &entry, fd);
 }
 
-/* Sockets of the service manager are for the first generation; the later ones inherit them. */
+/* Sockets of the service manager are for the first generation; the later ones inherit them, also
+ * those that nobody has asked for so far. */
 static void take_activated(srun_runner *runner)
 {
     unsigned strange = 0;

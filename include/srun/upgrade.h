@@ -32,7 +32,7 @@ struct srun_listen_options {
 
 /* A socket that listens, known by a name, which is how the next generation finds it: handed over by
  * the old process; or by the service manager at the first start (LISTEN_FDS, by LISTEN_FDNAMES or
- * address); or made here. *fd is non-blocking and close-on-exec, and belongs to the runner: never
+ * address), in whichever generation asks for it first; or made here. *fd is non-blocking and close-on-exec, and belongs to the runner: never
  * close it, never shutdown it, never change O_NONBLOCK, which all generations share.
  *
  *     tcp://127.0.0.1:8080  tcp://[::]:80  tcp://0.0.0.0:0     port 0: a free one, kept for ever

@@ -134,5 +134,5 @@ void sockets_let_go(struct sockets *sockets)
             let_go_locked(sockets, entry);
     }
     pthread_mutex_unlock(&sockets->lock);
-    sockets_drop_kept(sockets);
+    sockets_drop_handed_on(sockets);
 }

@@ -10,7 +10,7 @@ import time
 
 sys.dont_write_bytecode = True
 from support import Suite, check, equal  # noqa: E402
-from upgraded import PLAN, Manager, build, running, slowly, until  # noqa: E402
+from upgraded import PLAN, Manager, build, read_all, running, slowly, until  # noqa: E402
 
 suite = Suite("upgrade_notify")
 
@@ -263,9 +263,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def activated(folder, path):
+NOT_ASKED_FOR = "sockets of the service manager that nobody has asked for"
+
+
+def activated(folder, path, plan=None):
     """The program, started with two sockets as a service manager does."""
-    return running(folder, f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}",
+    return running(folder, plan or f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}",
                    argv=[sys.executable, "-c", LAUNCH, path, build("upgraded_v1")])
 
 
@@ -301,8 +304,37 @@ def a_path_of_the_manager_stays_when_a_new_version_does_not_want_it(folder):
         old = program.upgrade()
         program.gone(old)
         equal([one["names"] for one in program.logged("not taken over")], ["control"])
+        program.upgrade()
+        program.plan(f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over", "activated"])
+        program.serves(program.office, f"unix://{path}")
+        equal(len(program.logged("not taken over")), 1, "not taken over")
         program.stop()
         check(os.path.exists(path), "the path was removed")
+
+
+@suite.test
+def a_socket_of_the_manager_that_nobody_asked_for_is_there_for_a_later_version(folder):
+    path, plan = os.path.join(folder, "control"), "listen web tcp://127.0.0.1:0"
+    with activated(folder, path, plan) as program:
+        inode, early = os.stat(path).st_ino, program.send("id", f"unix://{path}")
+        for _ in range(2):
+            program.gone(program.upgrade())
+        equal([(one["count"], one["names"]) for one in program.logged(NOT_ASKED_FOR)],
+              [("1", "control")] * 3)
+        equal(program.logged("not taken over"), [])
+        program.plan(f"{plan}\nlisten control unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over", "activated"])
+        equal(int(read_all(early).split()[1]), program.office, "who answers who came first")
+        program.serves(program.office, f"unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over"] * 2)
+        program.serves(program.office, f"unix://{path}")
+        equal(len(program.logged(NOT_ASKED_FOR)), 3, "not asked for")
+        program.stop()
+        equal(os.stat(path).st_ino, inode, "the path, which is the manager's")
 
 
 suite.main(at_once=3)

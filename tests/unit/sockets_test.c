@@ -229,9 +229,9 @@ START_TEST(believes_nothing_that_does_not_listen)
         memcpy(entry.address, "sctp://127", 10);
         ck_assert_int_eq(sockets_adopt(&new, &entry, open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
         (void)listen_from(&new, "http", ANY_TCP, "made");
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 4);
         sockets_drop_unclaimed(&new);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         close_both();
     }
 END_TEST
@@ -281,14 +281,14 @@ START_TEST(gives_a_group_one_address_and_lets_it_grow)
         hand_over(&old, &new);
         listen_group(&new, more, 6);
         assert_address(&new, more[5], text);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         take_over();
         move_on();
         hand_over(&old, &new);
         listen_group(&new, more, 2);
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, sizeof names), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, sizeof names), 4);
         ck_assert_str_eq(names, "http#2, http#3, http#4, http#5");
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, 19), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, 19), 4);
         ck_assert_str_eq(names, "http#2, ...");
         ck_assert_int_eq(sockets_close(&new, "http"), 0);
         ck_assert_int_eq(sockets_close(&new, "http"), -ENOENT);
@@ -336,9 +336,9 @@ START_TEST(opens_a_whole_group_or_nothing)
         allow_all_descriptors();
         ck_assert_int_eq(fcntl(next + 1, F_GETFD), -1);
         ck_assert_int_eq(fcntl(next + 2, F_GETFD), -1);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 2); /* they went back */
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 2); /* they went back */
         listen_group(&new, fds, 6);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         close_both();
     }
 END_TEST
@@ -381,7 +381,7 @@ START_TEST(hands_kept_descriptors_out_once)
         hand_over(&old, &new);
         ck_assert_int_eq(sockets_forget(&new, "log"), -ENOENT);
         ck_assert_int_eq(sockets_keep(&new, "log", 0, HANDOVER_STATE, &err), 0);
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, sizeof names), 2);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, sizeof names), 2);
         ck_assert_str_eq(names, "log, log");
         ck_assert_int_eq(sockets_take(&new, "log", &kind, &fd), 0);
         ck_assert_int_eq(kind, HANDOVER_KEPT);
