@@ -246,6 +246,11 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     case MACHINE_FORGET:
         forget(runner);
         break;
+    case MACHINE_FAILED:
+    case MACHINE_ROLLED_BACK: /* before the program hears of it, which may want to listen */
+        sockets_thaw(&succession->sockets, succession->snapshot);
+        report_action(runner, action, now);
+        break;
     case MACHINE_SUCCESSION:
         report_action(runner, action, now);
         adopted_tell(runner);
@@ -525,6 +530,7 @@ void succession_destroy(srun_runner *runner)
     if (succession->request.item.kind != ITEM_SUCCESSION)
         return; /* never begun */
     peer_drop_launch(runner);
+    sockets_thaw(&succession->sockets, succession->snapshot);
     peer_forget(runner);
     adopted_destroy(runner);
     sockets_destroy(&succession->sockets);

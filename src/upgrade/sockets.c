@@ -469,6 +469,7 @@ int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out)
     int rc = -ENOMEM;
     if (snapshot->entries != NULL && snapshot->fds != NULL && snapshot->shared != NULL)
         rc = copy_locked(sockets, snapshot);
+    sockets->copied |= rc == 0;
     pthread_mutex_unlock(&sockets->lock);
     if (rc < 0) {
         (void)sockets_snapshot_free(snapshot);

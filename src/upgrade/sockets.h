@@ -34,6 +34,8 @@ struct sockets {
     bool any_activated;                           /* something came from the service manager */
     _Atomic bool open;                            /* the gate; written under the lock */
     bool in_office; /* this generation serves, so it may unlink paths */
+    bool copied;    /* a new generation has copies: what was opened now it would not get */
+    bool let_go;    /* it serves for good */
     int dead;       /* a socket of no use, made at the first listen, or -1 */
     _Atomic(struct sockets_page *) pages[SOCKETS_PAGES]; /* listeners by descriptor; read without
                                                             the lock */
@@ -107,6 +109,11 @@ struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot
 /* In office again: backlogs and modes as they were when this was handed over. snapshot may be NULL.
  */
 void sockets_restore(const struct sockets_snapshot *snapshot);
+
+/* From a snapshot on nothing new is opened (-EBUSY), and the path of what is closed stays, since
+ * the new generation may have the socket. That generation has failed: until the next snapshot all
+ * is as before, and in office the paths go of what was closed. snapshot may be NULL. */
+void sockets_thaw(struct sockets *sockets, const struct sockets_snapshot *snapshot);
 
 /* What the generation before had and this one has not asked for; or, activated, what the service
  * manager opened and neither has. How many, and their names ("a, a#1, b"; one without a name by its

@@ -128,6 +128,7 @@ static void let_go_locked(const struct sockets *sockets, struct sockets_entry *e
 void sockets_let_go(struct sockets *sockets)
 {
     pthread_mutex_lock(&sockets->lock);
+    sockets->copied = sockets->let_go = true;
     for (size_t i = 0; i < sockets->count; i++) {
         struct sockets_entry *entry = sockets->entries[i];
         if (entry->as.kind == HANDOVER_LISTENER && entry->state == OURS && !entry->let_go)

@@ -6,6 +6,18 @@
 
 #include <netinet/tcp.h>
 
+static void activate(struct sockets *sockets, const char *name, unsigned index, const char *address)
+{
+    struct handover_entry entry = {.kind = HANDOVER_LISTENER, .index = index, .outside = 1};
+    struct address parsed;
+    struct bind_path path;
+    (void)snprintf(entry.name, sizeof entry.name, "%s", name);
+    ck_assert_int_eq(address_parse(&parsed, address, NULL), 0);
+    int fd = bind_open(&parsed, SRUN_LISTEN_OPTIONS(0), false, &path, NULL);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(sockets_adopt(sockets, &entry, fd), 0);
+}
+
 /* --- paths ----------------------------------------------------------------------------------- */
 
 START_TEST(removes_a_path_only_in_office)
@@ -64,6 +76,7 @@ START_TEST(removes_out_of_office_what_it_has_made_until_another_has_it)
         sockets_set_office(&new, false);
         sockets_destroy(&new); /* rolled back */
         sockets_init(&new);
+        sockets_thaw(&old, NULL);
         ck_assert(!exists(path));
         (void)listen_as(&old, "x", path);
         hand_over(&old, &new);
@@ -101,6 +114,86 @@ START_TEST(leaves_a_path_that_another_has_taken_and_its_mode)
         close_both();
         ck_assert(bind_is_same(&address, &other));
         (void)close(stranger);
+    }
+END_TEST
+
+/* --- during an upgrade ----------------------------------------------------------------------- */
+
+START_TEST(opens_nothing_that_the_new_generation_would_not_get)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        int fds[3];
+        srun_err err = {0};
+        in_folder(path, "unix");
+        open_both();
+        int fd = listen_as(&old, "http", ANY_TCP);
+        activate(&old, "late.socket", 0, ANY_TCP);
+        struct sockets_snapshot *snapshot = NULL;
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        assert_not(&old, "x", path, -EBUSY, "x.sock is not opened during an upgrade: ");
+        ck_assert(!exists(path));
+        ck_assert_int_eq(sockets_listen(&old, "http", ANY_TCP, NULL, fds, 3, NULL, &err), -EBUSY);
+        ck_assert_int_eq(listen_as(&old, "http", ANY_TCP), fd);
+        (void)listen_from(&old, "late", ANY_TCP, "activated"); /* the new one has it too */
+        (void)listen_as(&new, "x", path);                      /* it is the new one's to open */
+        ck_assert_int_eq(sockets_close(&new, "x"), 0);
+        sockets_thaw(&old, snapshot); /* it has failed */
+        (void)listen_from(&old, "x", path, "made");
+        ck_assert_ptr_null(sockets_snapshot_free(snapshot));
+        hand_over(&old, &new);
+        take_over();
+        sockets_let_go(&old);
+        sockets_thaw(&old, NULL);
+        assert_not(&old, "y", ANY_TCP, -EBUSY, "upgrade");
+        ck_assert_int_eq(listen_as(&old, "http", ANY_TCP), fd);
+        (void)listen_from(&new, "x", path, "handed over");
+        close_both();
+        ck_assert(!exists(path));
+    }
+END_TEST
+
+START_TEST(removes_a_path_that_was_closed_during_an_upgrade_when_that_has_failed)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        in_folder(path, "unix");
+        open_both();
+        (void)listen_as(&old, "x", path);
+        struct sockets_snapshot *snapshot = NULL;
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        ck_assert_int_eq(sockets_close(&old, "x"), 0);
+        ck_assert(exists(path)); /* the new one may have asked for it */
+        sockets_thaw(&old, snapshot);
+        ck_assert(!exists(path));
+        (void)listen_as(&old, "x", path); /* another one */
+        ck_assert_ptr_null(sockets_snapshot_free(snapshot));
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        sockets_thaw(&old, snapshot);
+        ck_assert(exists(path)); /* it is open */
+        ck_assert_ptr_null(sockets_snapshot_free(snapshot));
+        close_both();
+        ck_assert(!exists(path));
+    }
+END_TEST
+
+START_TEST(leaves_a_path_that_was_closed_during_an_upgrade_to_the_new_generation)
+    {
+        char path[ADDRESS_TEXT_MAX];
+        struct address address;
+        in_folder(path, "unix");
+        ck_assert_int_eq(address_parse(&address, path, NULL), 0);
+        open_both();
+        (void)listen_as(&old, "x", path);
+        hand_over(&old, &new);
+        int fd = listen_from(&new, "x", path, "handed over");
+        ck_assert_int_eq(sockets_close(&old, "x"), 0);
+        take_over();
+        int client = connect_to(&address);
+        await_readable(fd);
+        (void)close(client);
+        sockets_let_go(&old);
+        sockets_thaw(&old, NULL);
+        close_both();
+        ck_assert(!exists(path));
     }
 END_TEST
 
@@ -179,18 +272,6 @@ END_TEST
 
 /* --- from the service manager ---------------------------------------------------------------- */
 
-static void activate(struct sockets *sockets, const char *name, unsigned index, const char *address)
-{
-    struct handover_entry entry = {.kind = HANDOVER_LISTENER, .index = index, .outside = 1};
-    struct address parsed;
-    struct bind_path path;
-    (void)snprintf(entry.name, sizeof entry.name, "%s", name);
-    ck_assert_int_eq(address_parse(&parsed, address, NULL), 0);
-    int fd = bind_open(&parsed, SRUN_LISTEN_OPTIONS(0), false, &path, NULL);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(sockets_adopt(sockets, &entry, fd), 0);
-}
-
 START_TEST(takes_activated_sockets_by_name_then_by_address)
     {
         char path[ADDRESS_TEXT_MAX];
@@ -237,6 +318,7 @@ START_TEST(tells_sockets_of_one_unit_apart_by_address_and_type)
         ck_assert_str_eq(texts[1], "web.socket, web.socket#1");
         int fds[3];
         srun_err err = {0};
+        sockets_thaw(&old, NULL);
         ck_assert_int_eq(sockets_close(&old, "web"), 0);
         ck_assert_int_eq(sockets_listen(&old, "web", ANY_TCP, NULL, fds, 3, NULL, &err), 0);
         ck_assert_uint_eq(sockets_unclaimed(&old, true, texts[0], sizeof texts[0]), 1);
@@ -346,6 +428,9 @@ int main(void)
                    removes_the_path_of_a_listener_that_nobody_asks_for_any_more,
                    removes_out_of_office_what_it_has_made_until_another_has_it,
                    leaves_a_path_that_another_has_taken_and_its_mode,
+                   opens_nothing_that_the_new_generation_would_not_get,
+                   removes_a_path_that_was_closed_during_an_upgrade_when_that_has_failed,
+                   leaves_a_path_that_was_closed_during_an_upgrade_to_the_new_generation,
                    changes_options_in_office_and_gives_them_back,
                    leaves_options_as_they_are_when_none_are_asked_for,
                    takes_activated_sockets_by_name_then_by_address,

@@ -9,6 +9,7 @@
  *     hold         "held", and "released PID" as soon as there is a file named release
  *     ask MS       srun_upgrade_request with that wait: its answer and text
  *     close NAME   srun_listen_close: its answer
+ *     listen N A   srun_listen, with this name and address: its answer and text
  *     die          the process ends at once
  *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
@@ -126,6 +127,18 @@ static void close_listener(srun_context *ctx, int fd, const char *name)
     answer(fd, text);
 }
 
+/* Nobody accepts there: what waits, waits for another generation. */
+static void listen_late(srun_context *ctx, int fd, const char *line)
+{
+    char text[400], name[PLAN_WORD], address[PLAN_WORD];
+    srun_err err = {0};
+    int listener, rc = -EINVAL;
+    if (sscanf(line, "%127s %127s", name, address) == 2)
+        rc = srun_listen(ctx, name, address, &listener, &err);
+    (void)snprintf(text, sizeof text, "%d %s\n", rc, err.text);
+    answer(fd, text);
+}
+
 /* True when the connection is kept. */
 static int serve(srun_context *ctx, struct client *client)
 {
@@ -149,6 +162,8 @@ static int serve(srun_context *ctx, struct client *client)
         start_asking(client->fd, line + 4);
     else if (strncmp(line, "close ", 6) == 0)
         close_listener(ctx, client->fd, line + 6);
+    else if (strncmp(line, "listen ", 7) == 0)
+        listen_late(ctx, client->fd, line + 7);
     else if (strcmp(line, "die") == 0)
         _exit(9);
     else
