@@ -246,6 +246,11 @@ static void act(srun_runner *runner, const struct machine_action *action, int64_
     case MACHINE_FORGET:
         forget(runner);
         break;
+    case MACHINE_FAILED:
+    case MACHINE_ROLLED_BACK: /* before the program hears of it, which may want to listen */
+        sockets_thaw(&succession->sockets, succession->snapshot);
+        report_action(runner, action, now);
+        break;
     case MACHINE_SUCCESSION:
         report_action(runner, action, now);
         adopted_tell(runner);
@@ -367,6 +372,11 @@ void succession_take(srun_runner *runner, struct inbox_item *item)
 
 void succession_started(srun_runner *runner)
 {
+    char names[HANDOVER_TEXT_MAX];
+    size_t count = sockets_unclaimed(&of(runner)->sockets, true, names, sizeof names);
+    if (count > 0)
+        SRUN_INFO(runner->log, "sockets of the service manager that nobody has asked for",
+                  SRUN_UINT("count", count), SRUN_STR("names", names));
     peer_feed_kind(runner, MACHINE_STARTED);
 }
 
@@ -405,9 +415,16 @@ void succession_ended(srun_runner *runner)
         sockets_set_office(&succession->sockets, false);
     adopted_end(runner);
     peer_feed_kind(runner, MACHINE_ENDED);
-    (void)succession_turn(runner, clock_now(&runner->clock));
+    int64_t now = clock_now(&runner->clock);
+    (void)succession_turn(runner, now);
+    succession->stays_until = clock_after_ms(now, runner->config.value.upgrade.handshake_ms);
     if (path != NULL && !succession->resigned)
         pidfile_remove(path, getpid());
+}
+
+bool succession_stays(const srun_runner *runner, int64_t now)
+{
+    return now < runner->succession.stays_until && notify_owes(&runner->notify, "MAINPID=");
 }
 
 /* --- beginning and end ----------------------------------------------------------------------- */
@@ -477,7 +494,8 @@ static void adopt_activated(void *arg, int fd, const char *name, unsigned index)
     (void)sockets_adopt(arg, &entry, fd);
 }
 
-/* Sockets of the service manager are for the first generation; the later ones inherit them. */
+/* Sockets of the service manager are for the first generation; the later ones inherit them, also
+ * those that nobody has asked for so far. */
 static void take_activated(srun_runner *runner)
 {
     unsigned strange = 0;
@@ -519,6 +537,7 @@ void succession_destroy(srun_runner *runner)
     if (succession->request.item.kind != ITEM_SUCCESSION)
         return; /* never begun */
     peer_drop_launch(runner);
+    sockets_thaw(&succession->sockets, succession->snapshot);
     peer_forget(runner);
     adopted_destroy(runner);
     sockets_destroy(&succession->sockets);

@@ -128,8 +128,8 @@ void peer_say(srun_runner *runner, enum handover_type type)
         return;
     }
     if (type == HANDOVER_READY)
-        message.count =
-            (uint32_t)sockets_unclaimed(&of(runner)->sockets, message.text, sizeof message.text);
+        message.count = (uint32_t)sockets_unclaimed(&of(runner)->sockets, false, message.text,
+                                                    HANDOVER_TEXT_MAX);
     if (type == HANDOVER_FAILED || type == HANDOVER_STOPPING)
         (void)snprintf(message.text, sizeof message.text, "%s", runner->cause.text);
     say(runner, &message, NULL, 0);

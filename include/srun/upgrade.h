@@ -32,8 +32,9 @@ struct srun_listen_options {
 
 /* A socket that listens, known by a name, which is how the next generation finds it: handed over by
  * the old process; or by the service manager at the first start (LISTEN_FDS, by LISTEN_FDNAMES or
- * address); or made here. *fd is non-blocking and close-on-exec, and belongs to the runner: never
- * close it, never shutdown it, never change O_NONBLOCK, which all generations share.
+ * address), in whichever generation asks for it first; or made here. *fd is non-blocking and
+ * close-on-exec, and belongs to the runner: never close it, never shutdown it, never change
+ * O_NONBLOCK, which all generations share.
  *
  *     tcp://127.0.0.1:8080  tcp://[::]:80  tcp://0.0.0.0:0     port 0: a free one, kept for ever
  *     udp://127.0.0.1:514
@@ -41,8 +42,10 @@ struct srun_listen_options {
  *
  * A unix path left by a dead process is replaced, one in use is not. -EINVAL: name (1 to 63
  * printable bytes) or address, with what is accepted. -EEXIST: the name is in use by another
- * address. -EADDRINUSE, -EACCES, -EMFILE, ... from the system. Again with the same name and
- * address: the same descriptor. Threads: any, from init on. */
+ * address. -EBUSY: an upgrade is going on, and what was opened now the new generation would not
+ * get; after it has failed (hooks.upgrade) it can be opened, else by the new generation.
+ * -EADDRINUSE, -EACCES, -EMFILE, ... from the system. Again with the same name and address: the
+ * same descriptor. Threads: any, from init on. */
 SRUN_API int srun_listen(srun_context *ctx, const char *name, const char *address, int *fd,
                          srun_err *err);
 
@@ -59,8 +62,9 @@ SRUN_API int srun_listen_with(srun_context *ctx, const char *name, const char *a
                               srun_err *err);
 
 /* No more: closes the sockets of this name. The path of a unix socket is removed by the generation
- * that serves, unless the socket came from outside. Done at the end for those that are left.
- * 0 or -ENOENT. Threads: any that does not use them at the same time. */
+ * that serves, unless the socket came from outside; during an upgrade only when that is decided,
+ * since the new generation may use it. Done at the end for those that are left. 0 or -ENOENT.
+ * Threads: any that does not use them at the same time. */
 SRUN_API int srun_listen_close(srun_context *ctx, const char *name);
 
 /* The address it is bound to, in the form above ("tcp://127.0.0.1:40123"). 0, -ENOENT: no socket of

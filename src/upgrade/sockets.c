@@ -15,7 +15,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define FD_LEAST 3 /* a copy never becomes a standard stream */
+#define FD_LEAST 3         /* a copy never becomes a standard stream */
+#define NAMELESS "unknown" /* sd_listen_fds_with_names(3) */
 
 void sockets_init(struct sockets *sockets)
 {
@@ -254,26 +255,33 @@ static void add_name(const struct sockets_entry *entry, char *names, size_t size
         (void)snprintf(names, size, "...");
 }
 
-size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size)
+size_t sockets_unclaimed(struct sockets *sockets, bool activated, char *names, size_t size)
 {
     size_t count = 0;
     if (size > 0)
         names[0] = '\0';
     pthread_mutex_lock(&sockets->lock);
     for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->entries[i]->state != CAME_IN)
+        const struct sockets_entry *entry = sockets->entries[i];
+        if (entry->state != CAME_IN || entry->activated != activated)
             continue;
         count++;
         if (size > 0)
-            add_name(sockets->entries[i], names, size);
+            add_name(entry, names, size);
     }
     pthread_mutex_unlock(&sockets->lock);
     return count;
 }
 
+/* What is the service manager's goes when this process does, or a newer one serves for good. */
 static bool is_unclaimed(const struct sockets_entry *entry)
 {
-    return entry->state == CAME_IN;
+    return entry->state == CAME_IN && entry->as.outside == 0;
+}
+
+static bool is_outside(const struct sockets_entry *entry)
+{
+    return entry->state == CAME_IN && entry->as.outside != 0;
 }
 
 static bool is_kept(const struct sockets_entry *entry)
@@ -310,9 +318,10 @@ void sockets_drop_unclaimed(struct sockets *sockets)
     drop_all(sockets, is_unclaimed);
 }
 
-void sockets_drop_kept(struct sockets *sockets)
+void sockets_drop_handed_on(struct sockets *sockets)
 {
     drop_all(sockets, is_kept);
+    drop_all(sockets, is_outside);
 }
 
 /* --- what is kept ---------------------------------------------------------------------------- */
@@ -402,7 +411,20 @@ int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *
 
 static bool is_handed_on(const struct sockets_entry *entry)
 {
-    return entry->state == OURS && !entry->let_go;
+    return (entry->state != CAME_IN || entry->as.outside != 0) && !entry->let_go;
+}
+
+/* What nobody here has asked for is for the next generation what it was for the first one: without
+ * an address of the program's, so that its name alone will do. On its way it has to have one. */
+static struct handover_entry describe(const struct sockets_entry *entry)
+{
+    struct handover_entry as = entry->as;
+    if (entry->state == OURS || as.outside == 0)
+        return as;
+    as.address[0] = '\0';
+    if (as.name[0] == '\0')
+        (void)snprintf(as.name, sizeof as.name, NAMELESS);
+    return as;
 }
 
 size_t sockets_to_hand_over(struct sockets *sockets)
@@ -424,9 +446,10 @@ static int copy_locked(const struct sockets *sockets, struct sockets_snapshot *o
         int fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, FD_LEAST);
         if (fd < 0)
             return -errno;
-        out->entries[out->count] = entry->as;
-        out->shared[out->count] =
-            (struct sockets_shared){.bound = entry->bound, .backlog = entry->backlog};
+        out->entries[out->count] = describe(entry);
+        out->shared[out->count] = (struct sockets_shared){
+            .bound = entry->bound,
+            .backlog = entry->state == OURS ? entry->backlog : BIND_AS_IT_IS};
         out->fds[out->count++] = fd;
         entry->handed_on = true;
     }
@@ -446,6 +469,7 @@ int sockets_snapshot(struct sockets *sockets, struct sockets_snapshot **out)
     int rc = -ENOMEM;
     if (snapshot->entries != NULL && snapshot->fds != NULL && snapshot->shared != NULL)
         rc = copy_locked(sockets, snapshot);
+    sockets->copied |= rc == 0;
     pthread_mutex_unlock(&sockets->lock);
     if (rc < 0) {
         (void)sockets_snapshot_free(snapshot);

@@ -34,6 +34,8 @@ struct sockets {
     bool any_activated;                           /* something came from the service manager */
     _Atomic bool open;                            /* the gate; written under the lock */
     bool in_office; /* this generation serves, so it may unlink paths */
+    bool copied;    /* a new generation has copies: what was opened now it would not get */
+    bool let_go;    /* it serves for good */
     int dead;       /* a socket of no use, made at the first listen, or -1 */
     _Atomic(struct sockets_page *) pages[SOCKETS_PAGES]; /* listeners by descriptor; read without
                                                             the lock */
@@ -80,12 +82,15 @@ int sockets_keep(struct sockets *sockets, const char *name, int fd, enum handove
 int sockets_forget(struct sockets *sockets, const char *name);
 int sockets_take(struct sockets *sockets, const char *name, enum handover_kind *kind, int *fd);
 
-/* A descriptor that came from the generation before, or, when its address is "", from the service
- * manager: owned from here on, also on an error, when it is closed. 0 or -ENOMEM. */
+/* A descriptor that came from the generation before; or, when its address is "", from the service
+ * manager, by way of a generation before or not. Owned from here on, also on an error, when it is
+ * closed. 0 or -ENOMEM. */
 int sockets_adopt(struct sockets *sockets, const struct handover_entry *entry, int fd);
 
 /* What a new generation gets: entries and copies of their descriptors (close-on-exec), so that what
- * happens meanwhile does not matter. What came in and was not asked for is not handed on. */
+ * happens meanwhile does not matter. What came in and was not asked for is not handed on, unless
+ * the service manager opened it: it has the address for ever, so who wants to listen there some day
+ * has to have this socket. */
 struct sockets_snapshot {
     size_t count;
     struct handover_entry *entries;
@@ -105,17 +110,25 @@ struct sockets_snapshot *sockets_snapshot_free(struct sockets_snapshot *snapshot
  */
 void sockets_restore(const struct sockets_snapshot *snapshot);
 
-/* What came in and was not asked for: how many, and their names ("a, a#1, b"; one without a name by
- * its address), whole ones only, with dots when not all fit. */
-size_t sockets_unclaimed(struct sockets *sockets, char *names, size_t size);
+/* From a snapshot on nothing new is opened (-EBUSY), and the path of what is closed stays, since
+ * the new generation may have the socket. That generation has failed: until the next snapshot all
+ * is as before, and in office the paths go of what was closed. snapshot may be NULL. */
+void sockets_thaw(struct sockets *sockets, const struct sockets_snapshot *snapshot);
 
-/* Closes what came in and was not asked for; with the paths of listeners. */
+/* What the generation before had and this one has not asked for; or, activated, what the service
+ * manager opened and neither has. How many, and their names ("a, a#1, b"; one without a name by its
+ * address), whole ones only, with dots when not all fit. */
+size_t sockets_unclaimed(struct sockets *sockets, bool activated, char *names, size_t size);
+
+/* Closes what came in and was not asked for, with the paths of listeners; not what the service
+ * manager opened. */
 void sockets_drop_unclaimed(struct sockets *sockets);
 
 /* The successor serves for good: lets go of the listeners without freeing their numbers, which the
  * program may still use: each becomes a socket that nothing can connect to and that is never
- * readable. The gate is shut, and stays so. What was kept is closed: nobody gets it from here any
- * more, and as long as a copy is open its other end does not hear that the successor has closed. */
+ * readable. The gate is shut, and stays so. What was kept, and what the service manager opened and
+ * nobody asked for, is closed: nobody gets it from here any more, and as long as a copy is open its
+ * other end does not hear that the successor has closed. */
 void sockets_let_go(struct sockets *sockets);
 
 #endif

@@ -18,7 +18,8 @@ struct sockets_entry {
     struct address asked;     /* as.address; family 0 when it cannot be read */
     struct address bound;     /* of a listener; family 0 when it is no socket that we know */
     enum sockets_state state;
-    bool activated; /* came from the service manager, and not from a generation of ours */
+    bool activated; /* from the service manager; no generation before has asked for it, or the last
+                       one has not */
     bool made;      /* by this process */
     bool handed_on; /* another generation may have it */
     bool let_go;
@@ -77,8 +78,8 @@ void sockets_index_locked(struct sockets *sockets, int fd, struct sockets_entry 
 /* The modes of paths; without the lock. */
 void sockets_note_options(struct sockets_snapshot *snapshot);
 
-/* Closes what was kept. */
-void sockets_drop_kept(struct sockets *sockets);
+/* Closes what was kept, and what the service manager opened and nobody asked for. */
+void sockets_drop_handed_on(struct sockets *sockets);
 
 /* May this generation unlink its path? */
 bool sockets_owns_path_locked(const struct sockets *sockets, const struct sockets_entry *entry);

@@ -128,11 +128,12 @@ static void let_go_locked(const struct sockets *sockets, struct sockets_entry *e
 void sockets_let_go(struct sockets *sockets)
 {
     pthread_mutex_lock(&sockets->lock);
+    sockets->copied = sockets->let_go = true;
     for (size_t i = 0; i < sockets->count; i++) {
         struct sockets_entry *entry = sockets->entries[i];
         if (entry->as.kind == HANDOVER_LISTENER && entry->state == OURS && !entry->let_go)
             let_go_locked(sockets, entry);
     }
     pthread_mutex_unlock(&sockets->lock);
-    sockets_drop_kept(sockets);
+    sockets_drop_handed_on(sockets);
 }

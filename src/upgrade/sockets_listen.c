@@ -202,6 +202,35 @@ static int explain(const struct request *request, const struct address *address,
                      came_in ? ", handed over and not asked for," : "", bound);
 }
 
+/* Which the new generation would not get, or which would come too late. */
+static bool is_late_locked(const struct request *request)
+{
+    const struct sockets *sockets = request->sockets;
+    bool late = false;
+    for (unsigned i = 0; i < request->count; i++) {
+        const struct member *member = &request->members[i];
+        bool made = member->made || member->entry == NULL;
+        late |= (made && sockets->copied) || (member->claimed && sockets->let_go);
+    }
+    return late;
+}
+
+static int fail_late(const struct request *request, srun_err *err)
+{
+    return srun_fail(err, -EBUSY,
+                     "listener \"%s\": %s is not opened during an upgrade: the new process would"
+                     " not get it",
+                     request->name, request->text);
+}
+
+static int check_late(const struct request *request, srun_err *err)
+{
+    pthread_mutex_lock(&request->sockets->lock);
+    bool late = is_late_locked(request);
+    pthread_mutex_unlock(&request->sockets->lock);
+    return late ? fail_late(request, err) : 0;
+}
+
 static int open_member(struct request *request, unsigned index, const struct address *address,
                        srun_err *err)
 {
@@ -299,13 +328,17 @@ static void enter_locked(const struct request *request, unsigned index)
     sockets_index_locked(request->sockets, entry->fd, entry);
 }
 
+/* An upgrade may have begun while something was opened. */
 static int enter(const struct request *request, srun_err *err)
 {
     pthread_mutex_lock(&request->sockets->lock);
-    int rc = reserve_locked(request);
+    bool late = is_late_locked(request);
+    int rc = late ? -EBUSY : reserve_locked(request);
     for (unsigned i = 0; rc == 0 && i < request->count; i++)
         enter_locked(request, i);
     pthread_mutex_unlock(&request->sockets->lock);
+    if (late)
+        return fail_late(request, err);
     return rc < 0 ? srun_fail(err, rc, "listener \"%s\": %s", request->name, srun_strerror(rc)) : 0;
 }
 
@@ -335,6 +368,8 @@ static int listen_in_turn(struct request *request, srun_err *err)
     int rc = make_dead(request->sockets, err);
     if (rc == 0)
         rc = claim(request, err);
+    if (rc == 0)
+        rc = check_late(request, err);
     if (rc == 0)
         rc = open_missing(request, err);
     if (rc == 0) {
@@ -382,7 +417,7 @@ static struct sockets_entry *detach_locked(struct sockets *sockets, const char *
         struct sockets_entry *entry = sockets->entries[i];
         if (!is_listener(entry, OURS) || strcmp(entry->as.name, name) != 0)
             continue;
-        *with_path = sockets_owns_path_locked(sockets, entry);
+        *with_path = sockets_owns_path_locked(sockets, entry) && !sockets->copied;
         sockets_remove_locked(sockets, entry);
         return entry;
     }
@@ -408,4 +443,31 @@ int sockets_close(struct sockets *sockets, const char *name)
     } while (entry != NULL);
     pthread_mutex_unlock(&sockets->turn);
     return rc;
+}
+
+static bool is_open(struct sockets *sockets, const struct bind_path *path)
+{
+    bool open = false;
+    pthread_mutex_lock(&sockets->lock);
+    for (size_t i = 0; i < sockets->count && !open; i++) {
+        const struct handover_entry *as = &sockets->entries[i]->as;
+        open = as->device == path->device && as->inode == path->inode;
+    }
+    pthread_mutex_unlock(&sockets->lock);
+    return open;
+}
+
+void sockets_thaw(struct sockets *sockets, const struct sockets_snapshot *snapshot)
+{
+    pthread_mutex_lock(&sockets->lock);
+    bool thaws = sockets->copied && !sockets->let_go, in_office = sockets->in_office;
+    if (thaws)
+        sockets->copied = false;
+    pthread_mutex_unlock(&sockets->lock);
+    for (size_t i = 0; thaws && in_office && snapshot != NULL && i < snapshot->count; i++) {
+        const struct handover_entry *as = &snapshot->entries[i];
+        const struct bind_path path = {.device = as->device, .inode = as->inode};
+        if (as->outside == 0 && path.inode != 0 && !is_open(sockets, &path))
+            bind_unlink(&snapshot->shared[i].bound, &path);
+    }
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A new version that listens elsewhere, or otherwise; and what becomes of ports and paths."""
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -264,6 +265,66 @@ def a_listener_that_was_closed_is_not_handed_over(folder):
         program.upgrade()
         equal([one["socket"] for one in program.logged("listening")],
               ["made", "made", "handed over", "made"])
+        program.stop()
+
+
+@suite.test
+def nothing_is_opened_that_the_new_process_would_not_get(folder):
+    path = os.path.join(folder, "late")
+    late = f"listen late unix://{path}"
+    with running(folder, PLAN, env=PROBATION) as program:
+        old, client = program.office, connect_to(program.address())
+        program.plan(PLAN + "\nwait go\nfail out of paper")
+        since = program.hup()
+        program.wait_for("msg=begins", since=since)
+        said = program.ask(late)
+        equal(said.split()[0], str(-errno.EBUSY), "the answer")
+        check("not opened during an upgrade" in said, said)
+        check(not os.path.exists(path), "it is there")
+        program.touch("go")
+        program.wait_for('msg="upgrade failed".*out of paper', since=since)
+        equal(program.ask(late), "0 \n")
+        program.plan(f"{PLAN}\n{late}")
+        program.upgraded(program.hup())
+        equal(program.logged("listening")[-1]["socket"], "handed over")
+        program.serves(program.office, f"unix://{path}")
+        client.sendall(b"listen other tcp://127.0.0.1:0\n")  # of the old one
+        check(read_all(client).startswith(f"{-errno.EBUSY} "), "opened in the probation")
+        program.hup(old)  # ends the probation
+        program.gone(old)
+        program.stop()
+
+
+@suite.test
+def what_is_closed_during_an_upgrade_is_the_new_process_s(folder):
+    path = os.path.join(folder, "path")
+    plan = PLAN + f"\nlisten path unix://{path}"
+    with running(folder, plan) as program:
+        program.plan(plan + "\nwait go")
+        since = program.hup()
+        until(lambda: len(program.logged("listening")) == 4, "the new one listens")
+        equal(program.ask("close path"), "0\n")
+        early = program.send("id", f"unix://{path}")
+        program.touch("go")
+        program.upgraded(since)
+        equal(int(read_all(early).split()[1]), program.office, "who answers")
+        program.stop()
+        check(not os.path.exists(path), "the path is left")
+
+
+@suite.test
+def what_is_closed_during_an_upgrade_that_fails_is_gone(folder):
+    path = os.path.join(folder, "path")
+    plan = PLAN + f"\nlisten path unix://{path}"
+    with running(folder, plan) as program:
+        program.plan(plan + "\nwait go\nfail out of paper")
+        since = program.hup()
+        until(lambda: len(program.logged("listening")) == 4, "the new one listens")
+        equal(program.ask("close path"), "0\n")
+        program.touch("go")
+        program.wait_for('msg="upgrade failed".*out of paper', since=since)
+        until(lambda: refuses(f"unix://{path}"), "the end of the path")
+        check(not os.path.exists(path), "the path is left")
         program.stop()
 
 

@@ -9,8 +9,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from support import Suite, check, equal  # noqa: E402
-from upgraded import PLAN, Manager, build, running, slowly, until  # noqa: E402
+from support import LIMIT, Suite, check, equal  # noqa: E402
+from upgraded import PLAN, Manager, build, read_all, running, slowly, until  # noqa: E402
 
 suite = Suite("upgrade_notify")
 
@@ -204,18 +204,70 @@ def a_manager_that_does_not_listen_delays_for_a_moment_only(folder):
     path = os.path.join(folder, "notify")
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as deaf:
         deaf.bind(path)
-        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as noise, \
-                running(folder, env={"NOTIFY_SOCKET": path}) as program:
-            noise.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    noise.sendto(b"STATUS=noise", path)
-            for _ in range(2):
-                begun = time.monotonic()
-                program.upgrade()
-                took = time.monotonic() - begun
-                check(took <= slowly(6), f"the upgrade took {took:g} s")
+        env = {"NOTIFY_SOCKET": path, "SRUN_UPGRADE_HANDSHAKE": "5s"}
+        with running(folder, env=env) as program:
+            keep_busy(path)
+            begun = time.monotonic()
+            program.gone(program.upgrade())
+            took = time.monotonic() - begun
+            check(took <= slowly(12), f"the upgrade took {took:g} s")
             program.stop()
+
+
+def keep_busy(path):
+    """The manager takes nothing any more until it has read something."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as noise:
+        noise.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                noise.sendto(b"STATUS=noise", path)
+
+
+@contextlib.contextmanager
+def busy(folder):
+    """A manager that was busy since the start of the program, and reads when it is told to."""
+    path = os.path.join(folder, "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        manager.bind(path)
+        manager.settimeout(LIMIT)
+        with running(folder, env={"NOTIFY_SOCKET": path}) as program:
+            def wait_for(wanted, pid):
+                text, sender = "", 0
+                while (text, sender) != (wanted, pid):
+                    data, control, _, _ = manager.recvmsg(4096, socket.CMSG_SPACE(12))
+                    text, sender = data.decode(), int.from_bytes(control[0][2][:4], "little")
+            wait_for("READY=1", program.office)
+            keep_busy(path)
+            yield wait_for, program
+
+
+@suite.test
+def the_old_process_does_not_end_before_a_busy_manager_knows_the_new_one(folder):
+    with busy(folder) as (wait_for, program):
+        old, place = program.office, program.hup()
+        new = program.upgraded(place)
+        program.wait_for("msg=stopped .*cause=upgrade", since=place)
+        wait_for(f"MAINPID={new}", old)  # or its end would be the end of the unit
+        program.stop()
+
+
+@suite.test
+def nor_does_it_when_it_fails(folder):
+    with busy(folder) as (wait_for, program):
+        program.plan(PLAN + "\nwait go")
+        old, place = program.office, program.hup()
+        new = int(program.wait_for(r"msg=begins .*own_pid=(\d+)", since=place).group(1))
+        program.ask("fail")
+        program.wait_for("msg=stopped .*cause=service_error", since=place)
+        wait_for(f"MAINPID={new}", old)
+        equal(program.wait(LIMIT), 1)
+        program.touch("go")
+        program.wait_for('msg="took over"', since=place)
+        program.serves(new)
+        os.kill(new, signal.SIGTERM)
+        program.gone(new)
+        program.finish()
 
 
 @suite.test
@@ -263,9 +315,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def activated(folder, path):
+NOT_ASKED_FOR = "sockets of the service manager that nobody has asked for"
+
+
+def activated(folder, path, plan=None):
     """The program, started with two sockets as a service manager does."""
-    return running(folder, f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}",
+    return running(folder, plan or f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}",
                    argv=[sys.executable, "-c", LAUNCH, path, build("upgraded_v1")])
 
 
@@ -301,8 +356,37 @@ def a_path_of_the_manager_stays_when_a_new_version_does_not_want_it(folder):
         old = program.upgrade()
         program.gone(old)
         equal([one["names"] for one in program.logged("not taken over")], ["control"])
+        program.upgrade()
+        program.plan(f"listen web tcp://127.0.0.1:0\nlisten control unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over", "activated"])
+        program.serves(program.office, f"unix://{path}")
+        equal(len(program.logged("not taken over")), 1, "not taken over")
         program.stop()
         check(os.path.exists(path), "the path was removed")
+
+
+@suite.test
+def a_socket_of_the_manager_that_nobody_asked_for_is_there_for_a_later_version(folder):
+    path, plan = os.path.join(folder, "control"), "listen web tcp://127.0.0.1:0"
+    with activated(folder, path, plan) as program:
+        inode, early = os.stat(path).st_ino, program.send("id", f"unix://{path}")
+        for _ in range(2):
+            program.gone(program.upgrade())
+        equal([(one["count"], one["names"]) for one in program.logged(NOT_ASKED_FOR)],
+              [("1", "control")] * 3)
+        equal(program.logged("not taken over"), [])
+        program.plan(f"{plan}\nlisten control unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over", "activated"])
+        equal(int(read_all(early).split()[1]), program.office, "who answers who came first")
+        program.serves(program.office, f"unix://{path}")
+        program.upgrade()
+        equal(origins(program), ["handed over"] * 2)
+        program.serves(program.office, f"unix://{path}")
+        equal(len(program.logged(NOT_ASKED_FOR)), 3, "not asked for")
+        program.stop()
+        equal(os.stat(path).st_ino, inode, "the path, which is the manager's")
 
 
 suite.main(at_once=3)

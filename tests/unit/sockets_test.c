@@ -4,6 +4,9 @@
  */
 #include "generations.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+
 /* --- asking ---------------------------------------------------------------------------------- */
 
 START_TEST(gives_the_same_descriptor_for_the_same_name_and_address)
@@ -229,9 +232,9 @@ START_TEST(believes_nothing_that_does_not_listen)
         memcpy(entry.address, "sctp://127", 10);
         ck_assert_int_eq(sockets_adopt(&new, &entry, open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
         (void)listen_from(&new, "http", ANY_TCP, "made");
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 4);
         sockets_drop_unclaimed(&new);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         close_both();
     }
 END_TEST
@@ -249,6 +252,44 @@ START_TEST(says_which_option_cannot_change)
                          0);
         ck_assert_str_eq(found.fixed, "v6only");
         ck_assert_str_eq(found.origin, "handed over");
+        close_both();
+    }
+END_TEST
+
+enum { OPENERS = 3, OPENED_MOST = 150 };
+
+static atomic_uint opened;
+
+static void *open_until_refused(void *arg)
+{
+    char name[HANDOVER_NAME_MAX];
+    int fd = -1, rc = 0;
+    for (int i = 0; rc == 0 && i < OPENED_MOST; i++) {
+        (void)snprintf(name, sizeof name, "%s-%d", (const char *)arg, i);
+        rc = sockets_listen(&old, name, ANY_TCP, NULL, &fd, 1, NULL, NULL);
+        opened += rc == 0;
+    }
+    return rc == 0 || rc == -EBUSY ? NULL : arg;
+}
+
+START_TEST(hands_over_all_that_was_opened_at_the_same_time)
+    {
+        static char names[OPENERS][2] = {"a", "b", "c"};
+        pthread_t openers[OPENERS];
+        struct sockets_snapshot *snapshot = NULL;
+        open_both();
+        for (int i = 0; i < OPENERS; i++)
+            ck_assert_int_eq(pthread_create(&openers[i], NULL, open_until_refused, names[i]), 0);
+        while (opened < OPENERS)
+            (void)sched_yield();
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        for (int i = 0; i < OPENERS; i++) {
+            void *failed = NULL;
+            ck_assert_int_eq(pthread_join(openers[i], &failed), 0);
+            ck_assert_ptr_null(failed);
+        }
+        ck_assert_uint_eq(snapshot->count, opened);
+        ck_assert_ptr_null(sockets_snapshot_free(snapshot));
         close_both();
     }
 END_TEST
@@ -281,14 +322,14 @@ START_TEST(gives_a_group_one_address_and_lets_it_grow)
         hand_over(&old, &new);
         listen_group(&new, more, 6);
         assert_address(&new, more[5], text);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         take_over();
         move_on();
         hand_over(&old, &new);
         listen_group(&new, more, 2);
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, sizeof names), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, sizeof names), 4);
         ck_assert_str_eq(names, "http#2, http#3, http#4, http#5");
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, 19), 4);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, 19), 4);
         ck_assert_str_eq(names, "http#2, ...");
         ck_assert_int_eq(sockets_close(&new, "http"), 0);
         ck_assert_int_eq(sockets_close(&new, "http"), -ENOENT);
@@ -336,9 +377,9 @@ START_TEST(opens_a_whole_group_or_nothing)
         allow_all_descriptors();
         ck_assert_int_eq(fcntl(next + 1, F_GETFD), -1);
         ck_assert_int_eq(fcntl(next + 2, F_GETFD), -1);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 2); /* they went back */
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 2); /* they went back */
         listen_group(&new, fds, 6);
-        ck_assert_uint_eq(sockets_unclaimed(&new, NULL, 0), 0);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, NULL, 0), 0);
         close_both();
     }
 END_TEST
@@ -381,7 +422,7 @@ START_TEST(hands_kept_descriptors_out_once)
         hand_over(&old, &new);
         ck_assert_int_eq(sockets_forget(&new, "log"), -ENOENT);
         ck_assert_int_eq(sockets_keep(&new, "log", 0, HANDOVER_STATE, &err), 0);
-        ck_assert_uint_eq(sockets_unclaimed(&new, names, sizeof names), 2);
+        ck_assert_uint_eq(sockets_unclaimed(&new, false, names, sizeof names), 2);
         ck_assert_str_eq(names, "log, log");
         ck_assert_int_eq(sockets_take(&new, "log", &kind, &fd), 0);
         ck_assert_int_eq(kind, HANDOVER_KEPT);
@@ -407,6 +448,7 @@ int main(void)
                    serves_on_when_the_other_copy_is_closed,
                    names_the_handed_over_listener_that_holds_the_address,
                    believes_nothing_that_does_not_listen, says_which_option_cannot_change,
+                   hands_over_all_that_was_opened_at_the_same_time,
                    gives_a_group_one_address_and_lets_it_grow, opens_a_whole_group_or_nothing,
                    hands_over_nothing_when_a_copy_is_refused, hands_kept_descriptors_out_once);
 }
