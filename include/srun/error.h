@@ -24,9 +24,9 @@ extern "C" {
 #endif
 
 enum {
-    SRUN_ESTATE = -1001, /* the call does not fit the present state: adding after start, ... */
-    SRUN_EFORK = -1002,  /* called in a forked child, where the runner does not exist */
-    SRUN_EUSAGE = -1003, /* the command line, the file or an SRUN_* variable is wrong */
+    SRUN_ESTATE = -1001,   /* the call does not fit the present state: adding after start, ... */
+    SRUN_EFORK = -1002,    /* called in a forked child, where the runner does not exist */
+    SRUN_EUSAGE = -1003,   /* the command line, the file or an SRUN_* variable is wrong */
     SRUN_EUPGRADE = -1004, /* an upgrade failed or was refused; the old process serves on */
     SRUN_ECLOSED = -1005,  /* nothing will come any more */
 };
@@ -38,7 +38,8 @@ typedef struct srun_err {
 } srun_err;
 
 /* Fills *err (when not NULL) and returns code, so an error line is `return srun_fail(err, -errno,
- * "eventfd: %m");`. Text that does not fit is cut. errno is kept. Threads: any. */
+ * "eventfd: %m");`. Text that does not fit is cut; control characters, and what is not UTF-8,
+ * become ?. errno is kept. Threads: any. */
 SRUN_API int srun_fail(srun_err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
