@@ -24,9 +24,9 @@ extern "C" {
 #endif
 
 enum {
-    SRUN_ESTATE = -1001,   /* the call does not fit the present state: adding after start, ... */
-    SRUN_EFORK = -1002,    /* called in a forked child, where the runner does not exist */
-    SRUN_EUSAGE = -1003,   /* the command line, the file or an SRUN_* variable is wrong */
+    SRUN_ESTATE = -1001, /* the call does not fit the present state: adding after start, ... */
+    SRUN_EFORK = -1002,  /* called in a forked child, where the runner does not exist */
+    SRUN_EUSAGE = -1003, /* the command line, the file or an SRUN_* variable is wrong */
     SRUN_EUPGRADE = -1004, /* an upgrade failed or was refused; the old process serves on */
     SRUN_ECLOSED = -1005,  /* nothing will come any more */
 };
