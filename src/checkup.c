@@ -533,8 +533,11 @@ static int make_board(srun_runner *runner)
     }
     if (rc < 0)
         return rc;
-    checkup->board = board_new(rules, checkup->count, (uint64_t)clock_real_now());
-    return checkup->board == NULL ? -ENOMEM : 0;
+    struct board *board = board_new(rules, checkup->count, (uint64_t)clock_real_now());
+    lock(checkup); /* somebody may be asking already */
+    checkup->board = board;
+    unlock(checkup);
+    return board == NULL ? -ENOMEM : 0;
 }
 
 static int make_verbs(srun_runner *runner, unsigned *verbs, srun_err *err)
@@ -561,7 +564,6 @@ int checkup_prepare(srun_runner *runner, srun_err *err)
         return 0; /* off, or a test function takes the place of the services */
     unsigned verbs = 0;
     checkup_destroy(runner); /* of a start that failed later on */
-    (void)pthread_mutex_init(&checkup->lock, NULL);
     checkup->count = runner->active_count;
     checkup->tell_at = SEQUENCE_NEVER;
     checkup->entries = calloc(checkup->count + 1, sizeof *checkup->entries);
@@ -582,14 +584,16 @@ void checkup_destroy(srun_runner *runner)
     struct checkup *checkup = of(runner);
     if (checkup->entries == NULL)
         return;
+    lock(checkup);
+    struct board *board = take_ptr(checkup->board);
+    unlock(checkup);
+    (void)board_free(board); /* from now on nobody looks at what is left */
     for (unsigned i = 0; i < checkup->count; i++) {
         free(checkup->entries[i].depends);
         (void)srun_health_watch_free(checkup->entries[i].verb);
     }
-    checkup->board = board_free(checkup->board);
     (void)pool_free(checkup->pool, 0); /* of a start that failed: nobody was ever called */
     free(checkup->entries);
-    (void)pthread_mutex_destroy(&checkup->lock);
-    *checkup = (struct checkup){0};
+    memset(checkup, 0, offsetof(struct checkup, overall));
     runner->home.side_pool = NULL;
 }

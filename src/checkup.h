@@ -53,21 +53,22 @@ struct checkup_entry {
 };
 
 struct checkup {
-    struct board *board; /* NULL: health is off; guarded by the lock once it runs */
+    struct board *board; /* NULL: health is off. Set and taken away under the lock */
     struct pool *pool;
     unsigned count, aside;
     unsigned width, width_max;     /* of the pool */
     struct checkup_entry *entries; /* by service */
     int64_t tell_at;               /* changes that were not logged are due */
     bool thinned; /* a service has stopped: who watches may have heard all there is */
+    struct srun_health_watch *watches;
+    /* There as long as the runner: anybody may ask before the start, and when one has failed. */
     _Atomic int overall;
     pthread_mutex_t lock; /* a leaf */
-    struct srun_health_watch *watches;
 };
 
 /* Before the start: 0, -ENOMEM, or -ENOENT for the name of no service in options.health.watch. */
 int checkup_prepare(srun_runner *runner, srun_err *err);
-void checkup_destroy(srun_runner *runner);
+void checkup_destroy(srun_runner *runner); /* what that has made */
 
 /* What happens to a service. */
 void checkup_state(srun_runner *runner, const struct sequence_action *action, int64_t now);

@@ -25,7 +25,8 @@ struct config {
 };
 
 /* Default < code: checks size and ranges, fills the defaults, copies the strings. A NULL code is
- * all defaults. -E2BIG, -EINVAL (names the field, the value, what is accepted), -ENOMEM. */
+ * all defaults. -E2BIG, -EINVAL (names the field, the value, what is accepted), -ENOMEM, or what
+ * path_make_absolute says. */
 int config_init(struct config *config, const struct srun_config *code, srun_err *err);
 
 /* < file < environment. path may be NULL. getenv_fn is secure_getenv outside of tests.

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -34,7 +35,7 @@ static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
 static bool installed[SIGNALS];
-static char program_name[64], file_name[1024];
+static char program_name[64], file_name[PATH_MAX];
 
 /* initial-exec: reading it in the handler must not call the allocator. */
 #define HANDLER_LOCAL static _Thread_local __attribute__((tls_model("initial-exec")))

@@ -14,15 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line stays one line, whatever the values in it were. */
-static void replace_controls(char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-    }
-}
-
 const char *srun_strerror(int code)
 {
     switch (code) {
@@ -64,10 +55,12 @@ int srun_fail(srun_err *err, int code, const char *format, ...)
         text[0] = '\0';
     if (size >= (int)sizeof text)
         text[text_whole(text, sizeof text - 1)] = '\0';
-    replace_controls(text);
+    /* One line stays one line, whatever the values in it were. */
+    size_t length = strlen(text);
+    text_clean(text, length, "");
 
     err->code = code;
-    memcpy(err->text, text, strlen(text) + 1);
+    memcpy(err->text, text, length + 1);
     errno = saved;
     return code;
 }
@@ -76,9 +69,12 @@ int srun_report(const srun_err *err)
 {
     int saved = errno;
     int code = err != NULL ? err->code : 0;
-    const char *text = err != NULL && err->text[0] != '\0' ? err->text
+    const char *told = err != NULL && err->text[0] != '\0' ? err->text
                        : code != 0                         ? srun_strerror(code)
                                                            : "unknown error";
+    char text[sizeof err->text]; /* which the program may have filled by itself */
+    text_copy(text, sizeof text, told);
+    text_clean(text, strlen(text), "");
 
     /* Nobody is left to be told that stderr is closed. */
     (void)fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/path.h"
 #include "runner.h"
 #include "telemetry/otlpenv.h"
 
@@ -72,6 +73,19 @@ static int open_with(srun_runner *runner, const struct exporting *what, const st
     return rc < 0 ? srun_fail(err, rc, "%s", why.text) : 0;
 }
 
+/* They are read again with each connection, wherever the program has gone by then. */
+static int fix_files(struct otlpenv *env, srun_err *err)
+{
+    char **const paths[] = {&env->ca_file, &env->cert_file, &env->key_file};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        int rc = path_make_absolute(paths[i]);
+        if (rc < 0)
+            return srun_fail(err, rc, "%s, with the working directory: %s", *paths[i],
+                             srun_strerror(rc));
+    }
+    return 0;
+}
+
 int exporting_open(srun_runner *runner, const struct exporting *what, srun_exporter wanted,
                    struct telemetry_exporter **out, srun_err *err)
 {
@@ -84,7 +98,8 @@ int exporting_open(srun_runner *runner, const struct exporting *what, srun_expor
                     : wanted == SRUN_EXPORTER_GRPC ? (int)TELEMETRY_GRPC
                                                    : OTLPENV_PROTOCOL_UNSET};
     int rc = otlpenv_read(&env, what->signal, &source);
-    rc = rc < 0 ? srun_fail(err, rc, "out of memory") : open_with(runner, what, &env, out, err);
+    rc = rc < 0 ? srun_fail(err, rc, "out of memory") : fix_files(&env, err);
+    rc = rc < 0 ? rc : open_with(runner, what, &env, out, err);
     otlpenv_free(&env);
     return rc;
 }

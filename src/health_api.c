@@ -90,7 +90,7 @@ void checkup_describe_locked(const srun_runner *runner, unsigned id, struct srun
     int64_t now = clock_now(&runner->clock);
     bool known = view->at != BOARD_NEVER, awaits = view->next_at != BOARD_NEVER;
     *out = (struct srun_health){
-        .service = runner->services[id]->name,
+        .service = runner->checkup.entries[id].service->name,
         .status = view->status,
         .own = view->own,
         .source = view->source,
@@ -105,19 +105,20 @@ void checkup_describe_locked(const srun_runner *runner, unsigned id, struct srun
     board_path(board, id, out->path, sizeof out->path);
 }
 
-/* The service, with the lock held; NULL, without it, when there is nothing to be known. */
-static const struct service *lock_known(const srun_runner *runner, const char *name)
-{
-    const struct service *service = runner_find(runner, name);
-    if (service == NULL || runner->checkup.board == NULL)
-        return NULL;
-    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&runner->checkup.lock);
-    return service;
-}
-
 static void unlock(const srun_runner *runner)
 {
     pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&runner->checkup.lock);
+}
+
+/* True, with the lock held: something is known of the service. It is not before the start, nor of
+ * one that was added when a start had failed. */
+static bool lock_known(const srun_runner *runner, const struct service *service)
+{
+    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&runner->checkup.lock);
+    if (runner->checkup.board != NULL && service->id < runner->checkup.count)
+        return true;
+    unlock(runner);
+    return false;
 }
 
 int srun_runner_health(const srun_runner *runner, const char *service, struct srun_health *out)
@@ -128,7 +129,7 @@ int srun_runner_health(const srun_runner *runner, const char *service, struct sr
     if (found == NULL)
         return -ENOENT;
     *out = (struct srun_health){.service = found->name, .age_ms = -1, .took_ms = -1, .next_ms = -1};
-    if (lock_known(runner, service) != NULL) {
+    if (lock_known(runner, found)) {
         checkup_describe_locked(runner, found->id, out);
         unlock(runner);
     }
@@ -138,8 +139,8 @@ int srun_runner_health(const srun_runner *runner, const char *service, struct sr
 size_t srun_runner_health_history(const srun_runner *runner, const char *service,
                                   struct srun_health_result *out, size_t capacity)
 {
-    const struct service *found = forked_since(runner->birth) ? NULL : lock_known(runner, service);
-    if (found == NULL)
+    const struct service *found = forked_since(runner->birth) ? NULL : runner_find(runner, service);
+    if (found == NULL || !lock_known(runner, found))
         return 0;
     int64_t offset = clock_wall_ms() - clock_now(&runner->clock) / NS_PER_MS;
     size_t count = board_history(runner->checkup.board, found->id, offset, out, capacity);

@@ -5,9 +5,11 @@
  */
 #include "knobs.h"
 
+#include "base/auto.h"
 #include "base/duration.h"
 #include "base/ensure.h"
 #include "base/parse.h"
+#include "base/path.h"
 #include "base/text.h"
 
 #include <arpa/inet.h>
@@ -213,13 +215,16 @@ static const char *text_of(const struct knob *knob, const struct srun_config *va
     return text;
 }
 
+/* A relative path would mean another file, when that is opened again after a chdir. */
 static int put_text(const struct knob *knob, struct config *config, const char *text)
 {
-    char *copy = strdup(text), **owner = &config->texts[knob - knobs];
-    if (copy == NULL)
-        return -ENOMEM;
+    char **owner = &config->texts[knob - knobs];
+    auto_free char *copy = strdup(text);
+    int rc = copy == NULL ? -ENOMEM : knob->type == KNOB_PATH ? path_make_absolute(&copy) : 0;
+    if (rc < 0)
+        return rc;
     free(*owner);
-    *owner = copy;
+    *owner = take_ptr(copy);
     memcpy((char *)&config->value + knob->offset, owner, sizeof *owner);
     return 0;
 }
@@ -239,7 +244,7 @@ const char *knob_accepted(const struct knob *knob, char out[KNOB_TEXT_MAX])
         [KNOB_DISABLED] = "true, false",
         [KNOB_PERCENT] = "1 to 100000",
         [KNOB_PATH] = "a path of up to 4095 bytes",
-        [KNOB_PLACE] = "none, a path of up to 4095 bytes",
+        [KNOB_PLACE] = "none, a path that begins with /",
         [KNOB_ADDRESS] = "none, 127.0.0.1:8778, [::]:8778",
         [KNOB_NAMES] = "names without ports, with commas between",
         [KNOB_URL] = "https://host:4318, host:4317",
@@ -328,11 +333,11 @@ static int read_number(const struct knob *knob, const char *text, int64_t *out)
 }
 
 static const char *const refusals[KNOB_TYPE_COUNT] = {
-    [KNOB_TIME] = "is not a duration",       [KNOB_WORD] = "is not known",
-    [KNOB_ON] = "is not true or false",      [KNOB_DISABLED] = "is not true or false",
-    [KNOB_PERCENT] = "is not a percentage",  [KNOB_PATH] = "is not a path",
-    [KNOB_PLACE] = "is not a path",          [KNOB_ADDRESS] = "is not an address with a port",
-    [KNOB_NAMES] = "is not a list of names", [KNOB_URL] = "is not a URL",
+    [KNOB_TIME] = "is not a duration",        [KNOB_WORD] = "is not known",
+    [KNOB_ON] = "is not true or false",       [KNOB_DISABLED] = "is not true or false",
+    [KNOB_PERCENT] = "is not a percentage",   [KNOB_PATH] = "is not a path",
+    [KNOB_PLACE] = "is not an absolute path", [KNOB_ADDRESS] = "is not an address with a port",
+    [KNOB_NAMES] = "is not a list of names",  [KNOB_URL] = "is not a URL",
 };
 
 /* IPv4:PORT or [IPv6]:PORT. */
@@ -362,6 +367,8 @@ static bool accepts(const struct knob *knob, const char *text)
                is_address(strncmp(text, "tcp://", 6) == 0 ? text + 6 : text);
     if (!text_printable(text, PATH_MAX - 1))
         return false;
+    if (knob->type == KNOB_PLACE)
+        return text[0] == '/' || strcmp(text, "none") == 0;
     if (knob->type == KNOB_URL)
         return strpbrk(text, " \"<>\\") == NULL;
     return knob->type != KNOB_NAMES || strpbrk(text, " :*/\\") == NULL;
@@ -378,21 +385,27 @@ static int refuse(const struct knob *knob, const char *text, int code, const cha
                      range ? range_text(knob, accepted) : knob_accepted(knob, accepted));
 }
 
+/* Why put_text did not; as another code. */
+static int not_put(int rc, int code, const char *where, srun_err *err)
+{
+    if (rc == -ENOMEM)
+        return srun_fail(err, code, "%s: out of memory", where);
+    return srun_fail(err, code, "%s: the path is relative, and with the working directory: %s",
+                     where, srun_strerror(rc));
+}
+
 int knob_set(const struct knob *knob, struct config *config, const char *text, const char *where,
              srun_err *err)
 {
     int64_t number = 0;
-    int rc = 0;
-    if (knob_is_text(knob))
-        rc = accepts(knob, text) ? put_text(knob, config, text) : -EINVAL;
-    else
-        rc = read_number(knob, text, &number);
-    if (rc == -ENOMEM)
-        return srun_fail(err, rc, "%s: out of memory", where);
+    if (knob_is_text(knob) && accepts(knob, text)) {
+        int rc = put_text(knob, config, text);
+        return rc < 0 ? not_put(rc, rc == -ENOMEM ? rc : SRUN_EUSAGE, where, err) : 0;
+    }
+    int rc = knob_is_text(knob) ? -EINVAL : read_number(knob, text, &number);
     if (rc < 0)
         return refuse(knob, text, rc, where, err);
-    if (!knob_is_text(knob))
-        put(knob, &config->value, number);
+    put(knob, &config->value, number);
     return 0;
 }
 
@@ -408,9 +421,10 @@ static int resolve_text(const struct knob *knob, struct config *config, srun_err
         return srun_fail(err, -EINVAL, "config.%s: %s %s: accepted are %s", knob->field,
                          text_quote(quoted, text), refusals[knob->type],
                          knob_accepted(knob, accepted));
-    return put_text(knob, config, text) < 0
-               ? srun_fail(err, -ENOMEM, "config.%s: out of memory", knob->field)
-               : 0;
+    char where[KNOB_TEXT_MAX];
+    (void)snprintf(where, sizeof where, "config.%s", knob->field);
+    int rc = put_text(knob, config, text);
+    return rc < 0 ? not_put(rc, rc, where, err) : 0;
 }
 
 int knob_resolve(const struct knob *knob, struct config *config, srun_err *err)

@@ -15,8 +15,9 @@ enum knob_type {
     KNOB_ON,       /* int: 1 = true */
     KNOB_DISABLED, /* int: 1 = false; people read and write the opposite, "enabled" */
     KNOB_PERCENT,  /* int, 1 to KNOB_PERCENT_MAX */
-    KNOB_PATH,     /* this and what follows: a string owned by struct config, NULL at first */
-    KNOB_PLACE,    /* a path, or "none" */
+    KNOB_PATH,     /* this and what follows: a string owned by struct config, NULL at first. Of a
+                      file or a folder; a relative one is made absolute when it is taken */
+    KNOB_PLACE,    /* of a socket, absolute as all of them are; or "none" */
     KNOB_ADDRESS,  /* IP:PORT, or "none" */
     KNOB_NAMES,    /* with commas between */
     KNOB_URL,      /* or host:port */
@@ -64,7 +65,8 @@ const struct knob *knobs_all(size_t *count);
 int knob_set(const struct knob *knob, struct config *config, const char *text, const char *where,
              srun_err *err);
 
-/* Checks what the code says and puts the default where it says nothing. 0, -EINVAL, -ENOMEM. */
+/* Checks what the code says and puts the default where it says nothing. 0, -EINVAL, -ENOMEM; or why
+ * a path cannot be made absolute: -ENAMETOOLONG, -ENOENT. */
 int knob_resolve(const struct knob *knob, struct config *config, srun_err *err);
 
 /* For people: what is accepted ("text, json"), the value as text ("30s", "true", "none"), and the

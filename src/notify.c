@@ -125,16 +125,14 @@ void notify_send(struct notify *notify, const char *format, ...)
         owe(notify, text);
 }
 
-/* A line break would begin another variable; and systemd takes no status that is not UTF-8, as one
- * that was cut within a character. */
+/* A line break would begin another variable; systemd takes no status that is not UTF-8, as one that
+ * was cut within a character; and people read it on a terminal. */
 static void make_line(char *text)
 {
-    size_t size = strlen(text), at;
     for (char *c = text; *c != '\0'; c++)
         if (*c == '\n')
             *c = ' ';
-    while ((at = text_utf8_until(text, size)) < size)
-        text[at] = '?';
+    text_clean(text, strlen(text), "");
 }
 
 void notify_status(struct notify *notify, const char *format, ...)

@@ -78,7 +78,11 @@ static int make(srun_runner *runner)
                                     .spans = tapping_take,
                                     .captures = capture_list,
                                     .capture = capture_get};
-    return runner->admin != NULL ? 0 : admin_new(&runner->admin, &host);
+    struct admin *made = NULL;
+    int rc = runner->admin != NULL ? 0 : admin_new(&made, &host);
+    if (made != NULL)
+        runner->admin = made;
+    return rc;
 }
 
 int port_prepare(srun_runner *runner, srun_err *err)

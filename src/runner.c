@@ -119,6 +119,7 @@ int runner_new(srun_runner **out, const struct srun_config *config, bool testing
     runner->armed_at = runner->watch_at = runner->retry_at = SEQUENCE_NEVER;
     runner->hook.deadline = SEQUENCE_NEVER;
     (void)pthread_mutex_init(&runner->lock, NULL);
+    (void)pthread_mutex_init(&runner->checkup.lock, NULL);
     (void)thread_cond_init(&runner->changed);
     int rc = open_parts(runner, config, err);
     if (rc < 0) {
@@ -237,6 +238,7 @@ srun_runner *srun_runner_free(srun_runner *runner)
     (void)srun_logger_free(runner->log);
     (void)srun_logger_free(runner->root_log);
     config_free(&runner->config);
+    (void)pthread_mutex_destroy(&runner->checkup.lock);
     (void)pthread_cond_destroy(&runner->changed);
     (void)pthread_mutex_destroy(&runner->lock);
     free(runner);

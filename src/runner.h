@@ -79,8 +79,8 @@ struct srun_runner {
     struct checkup checkup;
     struct tracing tracing;
     struct shipping shipping;
-    struct admin *admin;     /* NULL until it is needed */
-    struct capture *capture; /* NULL: nothing is captured */
+    struct admin *_Atomic admin; /* NULL until it is needed; anybody may ask before */
+    struct capture *capture;     /* NULL: nothing is captured */
     struct telemetry_meters *meters;
     struct instruments *instruments;     /* NULL before the start */
     struct telemetry_periodic *periodic; /* NULL: metrics are not sent */

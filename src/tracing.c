@@ -105,7 +105,10 @@ static int open_traces(srun_runner *runner, const struct otelenv *env, srun_err 
                                            .batch = env->batch,
                                            .delay_ms = env->delay_ms,
                                            .timeout_ms = env->timeout_ms};
-    return traces_open(&of(runner)->traces, &options, err);
+    struct traces *traces = NULL;
+    int rc = traces_open(&traces, &options, err);
+    of(runner)->traces = traces;
+    return rc;
 }
 
 /* The parent of the start: the upgrade by which this process came, or what the environment says. */

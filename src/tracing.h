@@ -16,9 +16,10 @@ struct service;
 
 struct tracing {
     struct telemetry_exporter *exporter; /* instead of the configured one; given before the start */
-    struct traces *traces;               /* NULL: off */
+    struct traces *_Atomic traces;       /* NULL: off */
     struct resource resource;
-    srun_tracer *program, *own; /* scopes: the program, this library */
+    srun_tracer *_Atomic program; /* this and traces: anybody may ask before they are there */
+    srun_tracer *own;             /* the scope of this library */
     srun_span start, stop, upgrade;
     struct srun_span_context upgraded; /* the last upgrade's */
     bool finished;

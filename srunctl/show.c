@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define OURS "\n\t" /* control characters that are shown */
+
 static const struct {
     const char *word, *colour;
 } colours[] = {
@@ -22,24 +24,6 @@ static const struct {
     {"stuck", "31"},         {"[-]", "31"},
 };
 
-/* In place: ? for what a terminal would obey, and for what is no UTF-8. */
-static void show_clean(char *text, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        size_t end = at + text_utf8_until(text + at, size - at);
-        for (; at < end; at++) {
-            unsigned char c = (unsigned char)text[at];
-            /* U+0080 to U+009F are controls as well. */
-            if (c == 0xc2 && (unsigned char)text[at + 1] < 0xa0)
-                text[at] = text[at + 1] = '?';
-            else if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-                text[at] = '?';
-        }
-        if (at < size)
-            text[at++] = '?';
-    }
-}
-
 int fail(int code, const char *format, ...)
 {
     char text[1024];
@@ -47,7 +31,7 @@ int fail(int code, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments); /* cut to fit */
     va_end(arguments);
-    show_clean(text, strlen(text));
+    text_clean(text, strlen(text), OURS);
     for (char *end = strchr(text, '\n'); end != NULL; end = strchr(end, '\n'))
         *end = ' ';
     (void)fflush(stdout);
@@ -86,7 +70,7 @@ void show_text(struct buf *out, struct buf *text, unsigned rows)
     out->failed |= text->failed;
     if (text->failed)
         return;
-    show_clean(text->data, text->size);
+    text_clean(text->data, text->size, OURS);
     const char *line = text->data, *all = line + text->size;
     for (unsigned row = 0; line < all && (rows == 0 || row < rows); row++) {
         size_t size = strcspn(line, "\n");
@@ -105,7 +89,7 @@ int show_print(struct buf *text, bool json)
     if (!json)
         show_text(&out, text, 0);
     else if (isatty(STDOUT_FILENO))
-        show_clean(text->data, text->size);
+        text_clean(text->data, text->size, OURS);
     const struct buf *shown = json ? text : &out;
     if (shown->failed)
         return fail(NO, "out of memory");

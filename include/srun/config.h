@@ -2,7 +2,9 @@
  *
  * The configuration in code. Zero means the default in brackets; where zero would be a real choice
  * the field names the exception (`disabled`). Above it stand the `srun:` section of the file given
- * by --config, and above that the SRUN_* variables: docs/configuration.md lists all three.
+ * by --config, and above that the SRUN_* variables: docs/configuration.md lists all three. The path
+ * of a file may be relative: it counts from the working directory of now, and is kept as an absolute
+ * one; that of a socket has to be absolute.
  */
 #ifndef SRUN_CONFIG_H
 #define SRUN_CONFIG_H

@@ -38,7 +38,8 @@ typedef struct srun_err {
 } srun_err;
 
 /* Fills *err (when not NULL) and returns code, so an error line is `return srun_fail(err, -errno,
- * "eventfd: %m");`. Text that does not fit is cut. errno is kept. Threads: any. */
+ * "eventfd: %m");`. Text that does not fit is cut; control characters, and what is not UTF-8,
+ * become ?. errno is kept. Threads: any. */
 SRUN_API int srun_fail(srun_err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

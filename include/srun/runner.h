@@ -126,9 +126,10 @@ struct srun_transition {
     int64_t time_ms;     /* Unix time */
 };
 
-/* Told of every transition, in order, on a thread that is not the control thread; a slow listener
- * delays nobody, and one that is behind by more than two lives of every service misses the oldest.
- * SRUN_ESTATE after start. Threads: before run. */
+/* Listens to the life cycle; a socket is listened on by srun_listen (srun/upgrade.h). on_state is
+ * told of every transition of every service, in order, on a thread that is not the control thread;
+ * a slow listener delays nobody, and one that is behind by more than two lives of every service
+ * misses the oldest. SRUN_ESTATE after start. Threads: before run. */
 SRUN_API int srun_runner_listen(srun_runner *runner,
                                 void (*on_state)(void *user, const struct srun_transition *what),
                                 void *user, srun_err *err);

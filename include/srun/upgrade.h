@@ -30,11 +30,12 @@ struct srun_listen_options {
 
 #define SRUN_LISTEN_OPTIONS(...) SRUN_STRUCT_(srun_listen_options, __VA_ARGS__)
 
-/* A socket that listens, known by a name, which is how the next generation finds it: handed over by
- * the old process; or by the service manager at the first start (LISTEN_FDS, by LISTEN_FDNAMES or
- * address), in whichever generation asks for it first; or made here. *fd is non-blocking and
- * close-on-exec, and belongs to the runner: never close it, never shutdown it, never change
- * O_NONBLOCK, which all generations share.
+/* Listens on an address; who wants to hear of the states of services takes srun_runner_listen
+ * (srun/runner.h). A socket that listens, known by a name, which is how the next generation finds
+ * it: handed over by the old process; or by the service manager at the first start (LISTEN_FDS, by
+ * LISTEN_FDNAMES or address), in whichever generation asks for it first; or made here. *fd is
+ * non-blocking and close-on-exec, and belongs to the runner: never close it, never shutdown it,
+ * never change O_NONBLOCK, which all generations share.
  *
  *     tcp://127.0.0.1:8080  tcp://[::]:80  tcp://0.0.0.0:0     port 0: a free one, kept for ever
  *     udp://127.0.0.1:514

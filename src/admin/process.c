@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,9 +59,14 @@ static int64_t start_ms(int64_t ticks)
     return clock_wall_ms() - (up / NS_PER_MS - ticks * 1000 / hertz);
 }
 
+/* Since Linux 6.2 the folder knows how many there are: who has a hundred thousand of them is glad.
+ */
 static int64_t count_descriptors(void)
 {
+    struct stat folder;
     struct proc_list list;
+    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0)
+        return folder.st_size;
     if (proc_descriptors(&list) < 0)
         return -1;
     int64_t count = (int64_t)list.count;

@@ -22,7 +22,8 @@ struct slot {
     char doing[64];           /* the path of what takes its time, or "" */
     bool handed_over;         /* to libmicrohttpd */
     bool keep;                /* another request may follow the present one; of its thread */
-    uint64_t approved;        /* how many bytes were looked at and found good; of its thread */
+    uint64_t approved;        /* how many bytes were looked at and found good, on a unix socket of
+                                 the present request; of its thread */
     size_t thrown;            /* how many were thrown away; of its thread */
 };
 
@@ -92,8 +93,7 @@ void slots_enter(struct slots *slots, int slot, enum connection_state state);
 void slots_note(struct slots *slots, int slot, const char *path);
 
 /* May the client send another request? Not while others wait for its place; nor when libmicrohttpd
- * has taken more than was looked at: a part of the next request, which has come since. (On a unix
- * socket one cannot tell.) */
+ * has taken more than was looked at: a part of the next request, which has come since. */
 bool slots_may_stay(struct slots *slots, int slot);
 
 /* Between two requests: waits for the next head. When it is not one, says so and shuts down. */

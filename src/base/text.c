@@ -143,6 +143,18 @@ const char *text_quote(char out[TEXT_QUOTE_MAX], const char *text)
     return out;
 }
 
+void text_clean(char *text, size_t size, const char *kept)
+{
+    for (size_t at = 0; at < size;) {
+        uint32_t rune;
+        size_t length = text_rune(text + at, size - at, &rune);
+        bool stays = length == 1 && text[at] != '\0' && strchr(kept, text[at]) != NULL;
+        if (!stays && (rune == TEXT_NO_RUNE || is_control(rune)))
+            memset(text + at, '?', length);
+        at += length;
+    }
+}
+
 size_t text_file_name(char *out, size_t room, const char *text)
 {
     size_t used = 0;

@@ -324,7 +324,7 @@ START_TEST(reads_flags_file_and_environment_or_says_why_not)
     {
         open_quiet();
         write_config();
-        ck_assert_int_eq(setenv("SRUN_CRASH_FILE", "/nowhere/crash", 1), 0);
+        ck_assert_int_eq(setenv("SRUN_CRASH_FILE", "nowhere/crash", 1), 0);
         ck_assert_int_eq(setenv("SRUN_LOG_FORMAT", "json", 1), 0);
         scenario_each("parse", FAULT_SYSTEM, parse_all, NULL);
         scenario_each("parse, interrupted", FAULT_INTERRUPT, parse_all, NULL);

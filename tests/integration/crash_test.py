@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
+from generations import eventually  # noqa: E402
 from scripted import PROGRAM, STEADY, script  # noqa: E402
 from support import LIMIT, SANITIZE, Suite, check, equal  # noqa: E402
 
@@ -110,6 +111,28 @@ def reports_are_appended_to_the_file(folder):
             equal(process.finish(), -signal.SIGABRT, "wait status")
     with open(os.path.join(folder, "reports"), encoding="utf-8", errors="replace") as file:
         equal(file.read().count("crashed with SIGABRT"), 2, "reports in the file")
+
+
+@crash_test
+def files_are_found_though_a_service_has_gone_elsewhere(folder):
+    files = {"SRUN_CRASH_FILE": "reports", "SRUN_PID_FILE": "pid"}
+    with script(folder, "b run=go:/,ready,block", **files) as process:
+        eventually(lambda: os.path.exists(os.path.join(folder, "pid")), "there is no PID file")
+        process.signal(signal.SIGTERM)
+        equal(process.finish(), 0, "exit code")
+        check(not os.path.exists(os.path.join(folder, "pid")), "the PID file is left")
+    with script(folder, "b run=go:/,crash:abort", **files) as process:
+        equal(process.finish(), -signal.SIGABRT, "wait status")
+        check(os.path.exists(os.path.join(folder, "reports")), "there is no report")
+
+
+@crash_test
+def a_long_path_is_not_cut(folder):
+    place = os.path.join(*["f" * 250] * 6)
+    os.makedirs(os.path.join(folder, place))
+    with script(folder, "b run=crash:abort", SRUN_CRASH_FILE=os.path.join(place, "reports")) as process:
+        equal(process.finish(), -signal.SIGABRT, "wait status")
+    check(os.path.exists(os.path.join(folder, place, "reports")), "there is no report")
 
 
 @crash_test

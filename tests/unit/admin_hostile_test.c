@@ -299,7 +299,7 @@ static unsigned count_answers(int fd, unsigned wanted)
         size += (size_t)got;
         text[size] = '\0';
         count = 0;
-        for (const char *at = text; (at = strstr(at, "body=\n")) != NULL; at++)
+        for (const char *at = text; (at = strstr(at, " body=")) != NULL; at++)
             count++;
     }
     return count;
@@ -311,13 +311,31 @@ START_TEST(a_request_on_the_heels_of_another_is_answered_or_hung_up_on)
         static const char request[] = GET("/echo");
         int one = 1;
         open_port();
-        for (int i = 0; i < 300; i++) {
-            int fd = port_connect_tcp(&port);
+        for (int i = 0; i < 600; i++) {
+            int fd = i < 300 ? port_connect_tcp(&port) : port_connect_unix(&port);
             (void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
             port_send(fd, request, sizeof request - 1);
-            for (int spin = 0; spin < i * 50; spin++)
+            for (int spin = 0; spin < i % 300 * 50; spin++)
                 __asm__ volatile("");
             (void)send(fd, request, sizeof request - 1, MSG_NOSIGNAL); /* it may be gone */
+            ck_assert_uint_ge(count_answers(fd, 2), 1);
+            (void)close(fd);
+        }
+        port_close(&port);
+    }
+END_TEST
+
+/* The second one begins, or ends, where the first one is still being read. */
+START_TEST(a_body_with_a_request_behind_it_is_answered_or_hung_up_on)
+    {
+        static const char posts[] =
+            "POST /echo HTTP/1.1\r\n" HOST
+            "X-Srun-Admin: 1\r\nContent-Length: 5\r\n\r\nhello" GET("/echo?word=b");
+        open_port();
+        for (size_t cut = 1; cut < sizeof posts; cut++) {
+            int fd = port_connect_unix(&port);
+            port_send(fd, posts, cut);
+            (void)send(fd, posts + cut, sizeof posts - 1 - cut, MSG_NOSIGNAL);
             ck_assert_uint_ge(count_answers(fd, 2), 1);
             (void)close(fd);
         }
@@ -484,6 +502,7 @@ int main(void)
                    a_response_of_100_mb_arrives_and_its_memory_comes_back,
                    nobody_has_the_token_while_its_file_is_not_one,
                    a_file_that_is_replaced_all_the_time_lets_in_one_of_its_tokens_alone,
+                   a_body_with_a_request_behind_it_is_answered_or_hung_up_on,
                    a_request_on_the_heels_of_another_is_answered_or_hung_up_on,
                    answers_probes_while_more_ask_all_the_time_than_there_is_room_for,
                    takes_as_many_arguments_and_cookies_as_there_is_room_for,

@@ -6,6 +6,7 @@
 #include "admin/samples.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/proc.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -110,6 +111,10 @@ START_TEST(reads_this_process)
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         process_read(&more);
         ck_assert_int_eq(more.fds, process.fds + 1);
+        struct proc_list list;
+        ck_assert_int_eq(proc_descriptors(&list), 0);
+        ck_assert_int_eq(more.fds, (int64_t)list.count);
+        proc_list_free(&list);
         (void)close(fd);
     }
 END_TEST

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* The environment of a test: one variable. */
 static const char *env_name, *env_value;
@@ -183,6 +185,10 @@ START_TEST(says_in_which_words_a_variable_is_wrong)
             {"SRUN_ADMIN_HOSTS", "a,*.example",
              "SRUN_ADMIN_HOSTS: \"a,*.example\" is not a list of names: accepted are "
              "names without ports, with commas between"},
+            {"SRUN_LOG_JOURNAL", "journal.sock",
+             "SRUN_LOG_JOURNAL: \"journal.sock\" is not an absolute path: accepted are none, a "
+             "path "
+             "that begins with /"},
             {"SRUN_LEAKS", "yes",
              "SRUN_LEAKS: \"yes\" is not true or false: accepted are true, false"},
             {"SRUN_UPGRADE", "2",
@@ -333,6 +339,75 @@ START_TEST(a_program_name_that_cannot_be_printed_has_a_stand_in)
     }
 END_TEST
 
+/* --- relative paths -------------------------------------------------------------------------- */
+
+static void assert_path(const struct knob *knob, const struct config *config, const char *folder,
+                        const char *file)
+{
+    char expected[512];
+    (void)snprintf(expected, sizeof expected, "%s%s%s", folder, folder[1] != '\0' ? "/" : "", file);
+    assert_knob(knob, config, expected);
+}
+
+/* Where the program goes later says nothing about them. */
+START_TEST(a_relative_path_is_of_the_working_directory_it_is_read_in)
+    {
+        size_t count = 0, paths = 0;
+        const struct knob *knobs = knobs_all(&count);
+        for (size_t i = 0; i < count; i++) {
+            const struct knob *knob = &knobs[i];
+            const char *relative = "of the code";
+            char text[256];
+            struct srun_config code = {.size = sizeof code};
+            struct config config;
+            srun_err err = {0};
+            if (knob->type != KNOB_PATH)
+                continue;
+            paths++;
+            memcpy((char *)&code + knob->offset, &relative, sizeof relative);
+            (void)snprintf(text, sizeof text, "srun: {%s: {%s: ./of/file}}\n", knob->group,
+                           knob->key);
+            const char *path = write_file(text);
+            ck_assert_int_eq(chdir(harness_folder()), 0);
+            ck_assert_int_eq(config_init(&config, &code, &err), 0);
+            ck_assert_int_eq(chdir("/"), 0);
+            assert_path(knob, &config, harness_folder(), "of the code");
+            ck_assert_int_eq(load_with(&config, path, NULL, NULL, &err), 0);
+            assert_path(knob, &config, "/", "./of/file");
+            ck_assert_int_eq(chdir(harness_folder()), 0);
+            ck_assert_int_eq(load_with(&config, NULL, knob->variable, "of/variable", &err), 0);
+            assert_path(knob, &config, harness_folder(), "of/variable");
+            config_free(&config);
+        }
+        ck_assert_uint_ge(paths, 4);
+    }
+END_TEST
+
+START_TEST(a_relative_path_that_leads_nowhere_is_refused)
+    {
+        static char full[4096];
+        char folder[300], start[] = "SRUN_CRASH_FILE: the path is relative, and with the working ";
+        struct config config;
+        srun_err err = {0};
+        memset(full, 'a', sizeof full - 1); /* alone it fits */
+        ck_assert_int_eq(chdir(harness_folder()), 0);
+        ck_assert_int_eq(config_init(&config, SRUN_CONFIG(.crash.file = full), &err),
+                         -ENAMETOOLONG);
+        ck_assert_int_eq(config_init(&config, NULL, &err), 0);
+        ck_assert_int_eq(load_with(&config, NULL, "SRUN_CRASH_FILE", full, &err), SRUN_EUSAGE);
+        ck_assert_msg(strstr(err.text, start) == err.text, "%s", err.text);
+
+        (void)snprintf(folder, sizeof folder, "%s/gone", harness_folder());
+        ck_assert(mkdir(folder, 0700) == 0 && chdir(folder) == 0 && rmdir(folder) == 0);
+        ck_assert_int_eq(load_with(&config, NULL, "SRUN_CRASH_FILE", "a", &err), SRUN_EUSAGE);
+        ck_assert_str_eq(err.text, "SRUN_CRASH_FILE: the path is relative, and with the working "
+                                   "directory: No such file or directory");
+        ck_assert_int_eq(load_with(&config, NULL, "SRUN_CRASH_FILE", "/a", &err), 0);
+        config_free(&config);
+        ck_assert_int_eq(chdir("/"), 0);
+    }
+END_TEST
+
 #define LONG_64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 START_TEST(refuses_what_is_out_of_range_in_the_code)
@@ -469,7 +544,9 @@ int main(void)
                    reads_truth_in_the_environment_as_go_does, leaves_unknown_variables_alone,
                    tells_which_variables_are_misspelt, no_variable_of_ours_is_taken_for_another,
                    a_time_below_a_millisecond_does_not_become_none, fills_every_field_in,
-                   copies_the_strings, a_program_name_that_cannot_be_printed_has_a_stand_in,
+                   copies_the_strings, a_relative_path_is_of_the_working_directory_it_is_read_in,
+                   a_relative_path_that_leads_nowhere_is_refused,
+                   a_program_name_that_cannot_be_printed_has_a_stand_in,
                    refuses_what_is_out_of_range_in_the_code,
                    accepts_the_configuration_of_an_older_program,
                    accepts_a_newer_configuration_only_when_it_asks_for_nothing_new,

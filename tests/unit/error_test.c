@@ -67,6 +67,11 @@ START_TEST(keeps_control_bytes_out_of_the_text)
         srun_err err = {0};
         srun_fail(&err, -EINVAL, "name \"%s\"", "a\nb\x1b[2J\x7f");
         ck_assert_str_eq(err.text, "name \"a?b?[2J?\"");
+        srun_fail(&err, -EINVAL, "caf\xc3\xa9 %s",
+                  "\xc2\x9b"
+                  "31m\x9b"
+                  "32m\xc2\x85");
+        ck_assert_str_eq(err.text, "caf\xc3\xa9 ??31m?32m??");
     }
 END_TEST
 
@@ -117,6 +122,13 @@ START_TEST(reports_the_program_and_the_text_and_chooses_the_exit_code)
 
         err = (srun_err){.code = -ETIMEDOUT};
         (void)snprintf(wanted, sizeof wanted, "%s: timed out\n", program_invocation_short_name);
+        ck_assert_str_eq(reported(&err, &code), wanted);
+        ck_assert_int_eq(code, 1);
+
+        err = (srun_err){.code = -EIO,
+                         .text = "by hand\n\xc2\x9b"
+                                 "31m"};
+        (void)snprintf(wanted, sizeof wanted, "%s: by hand???31m\n", program_invocation_short_name);
         ck_assert_str_eq(reported(&err, &code), wanted);
         ck_assert_int_eq(code, 1);
 

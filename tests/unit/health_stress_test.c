@@ -3,10 +3,15 @@
  * Health under load, in real time: many threads push, subscribers come and go, checks run, and a
  * consumer sleeps. For the sanitizers above all; limits of time are generous there.
  */
+#include "base/ensure.h"
 #include "base/libc.h"
 #include "clinic.h"
 
+#include <srun/admin.h>
+#include <srun/metrics.h>
 #include <srun/runner.h>
+#include <srun/trace.h>
+#include <srun/upgrade.h>
 #include <sys/resource.h>
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -200,6 +205,120 @@ START_TEST(bears_pushers_subscribers_and_checks_all_at_once)
     }
 END_TEST
 
+/* --- somebody asks early --------------------------------------------------------------------- */
+
+struct curious {
+    srun_runner *runner;
+    pthread_t thread;
+    atomic_bool over;
+    atomic_int rounds;
+};
+
+/* What any thread may ask of a runner, at any time. */
+static void *ask_all_the_time(void *arg)
+{
+    struct curious *curious = arg;
+    const srun_runner *runner = curious->runner;
+    while (!atomic_load(&curious->over)) {
+        struct srun_health health;
+        struct srun_health_result results[SRUN_HEALTH_HISTORY];
+        struct srun_service_info services[8];
+        struct srun_run_info info;
+        struct srun_upgrade_info upgrade;
+        struct srun_trace_stats stats;
+        srun_cause cause;
+        char text[128];
+        int rc = srun_runner_health(runner, "m0", &health);
+        if (rc != 0 || strcmp(health.service, "m0") != 0)
+            ck_abort_msg("m0 is not known: %d", rc);
+        rc = srun_runner_health(runner, "late", &health);
+        if (rc != 0 && rc != -ENOENT)
+            ck_abort_msg("late: %d", rc);
+        (void)srun_runner_health_history(runner, "m1", results, SRUN_HEALTH_HISTORY);
+        (void)srun_runner_health_history(runner, "late", results, SRUN_HEALTH_HISTORY);
+        (void)srun_health_overall(runner);
+        (void)srun_runner_services(runner, services, COUNT_OF(services));
+        (void)srun_runner_state(runner, "m1");
+        (void)srun_runner_is_ready(runner);
+        (void)srun_runner_exit_code(runner);
+        (void)srun_runner_stuck(runner);
+        srun_runner_cause(runner, &cause);
+        srun_runner_info(runner, &info);
+        srun_upgrade_info(runner, &upgrade);
+        (void)srun_runner_tracer(runner);
+        (void)srun_runner_meter(runner);
+        srun_runner_trace_stats(runner, &stats);
+        (void)srun_admin_address(runner, text, sizeof text);
+        (void)srun_admin_socket(runner, text, sizeof text);
+        atomic_fetch_add(&curious->rounds, 1);
+    }
+    return NULL;
+}
+
+static void curious_begin(struct curious *curious, srun_runner *runner)
+{
+    *curious = (struct curious){.runner = runner};
+    ck_assert_int_eq(pthread_create(&curious->thread, NULL, ask_all_the_time, curious), 0);
+    WAIT_FOR(atomic_load(&curious->rounds) > 0);
+}
+
+static void curious_end(struct curious *curious)
+{
+    int before = atomic_load(&curious->rounds);
+    WAIT_FOR(atomic_load(&curious->rounds) > before + 1);
+    atomic_store(&curious->over, true);
+    ck_assert_int_eq(pthread_join(curious->thread, NULL), 0);
+}
+
+START_TEST(tells_whoever_asks_while_the_runner_starts)
+    {
+        static struct member members[2];
+        for (int i = 0; i < 20; i++) {
+            struct world world;
+            struct curious curious;
+            world_open(&world, 5);
+            member_add(&world, &members[0], 0, true, false, NULL);
+            member_add(&world, &members[1], 1, false, true, NAMES("m0"));
+            curious_begin(&curious, world.runner);
+            world_start(&world);
+            curious_end(&curious);
+            world_close(&world);
+        }
+    }
+END_TEST
+
+/* A start that fails leaves nobody with what it had made; and what is added then is not in it. */
+START_TEST(tells_whoever_asks_while_a_start_fails)
+    {
+        static struct member members[3];
+        struct world world;
+        struct curious curious;
+        srun_err err = {0};
+        ck_assert_int_eq(setenv("SRUN_OTEL_TRACE_EXPORTER", "http", 1), 0);
+        ck_assert_int_eq(setenv("SRUN_OTEL_TRACE_EXPORTER_ENDPOINT", "http://a:99999", 1), 0);
+        world_open(&world, 5);
+        member_add(&world, &members[0], 0, true, false, NULL);
+        member_add(&world, &members[1], 1, false, true, NAMES("m0"));
+        curious_begin(&curious, world.runner);
+        for (int i = 0; i < 20; i++) {
+            ck_assert_int_eq(srun_runner_start(world.runner, &err), SRUN_EUSAGE);
+            ck_assert_msg(strstr(err.text, "trace_endpoint") != NULL, "%s", err.text);
+            if (i == 10)
+                member_add(&world, &members[2], 2, true, false, NULL);
+            if (i == 15)
+                ck_assert_int_eq(
+                    srun_runner_add(world.runner, "late",
+                                    &(const struct srun_service_ops){
+                                        .size = sizeof(struct srun_service_ops), .run = member_run},
+                                    &members[2], NULL, NULL),
+                    0);
+        }
+        curious_end(&curious);
+        (void)srun_runner_free(world.runner);
+        (void)close(world.log);
+    }
+END_TEST
+
 /* --- somebody sleeps ------------------------------------------------------------------------- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -335,6 +454,8 @@ END_TEST
 int main(void)
 {
     return HARNESS("health_stress", bears_pushers_subscribers_and_checks_all_at_once,
+                   tells_whoever_asks_while_the_runner_starts,
+                   tells_whoever_asks_while_a_start_fails,
                    lets_a_consumer_sleep_without_waiting_or_growing,
                    carries_a_change_from_postgres_by_ledger_to_wallet_within_10_ms);
 }

@@ -175,6 +175,8 @@ START_TEST(tells_a_status_once_and_as_one_line)
         ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "STATUS=waiting for db READY=1");
         notify_status(&notify, "waiting for %s", "db\nREADY=1");
         ck_assert_str_eq(heard(manager, 0), "");
+        notify_status(&notify, "%s", "db \x1b[2J\xc2\x9b is up");
+        ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "STATUS=db ?[2J?? is up");
         notify_status(&notify, "running");
         ck_assert_str_eq(heard(manager, (int)REAL_LIMIT_MS), "STATUS=running");
         notify_close(&notify);

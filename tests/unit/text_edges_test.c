@@ -213,6 +213,19 @@ START_TEST(characters_are_counted_to_the_end_at_most)
     }
 END_TEST
 
+START_TEST(what_a_terminal_would_obey_becomes_question_marks)
+    {
+        char text[] = "a\x1b[2J\n\t\0|\x7f|\xc2\x9b"
+                      "31m|\xc2\xa0\xc3\xa9|\xe2\x80\xa8|\x9b|\xc2";
+        char line[] = "a\tb\nc";
+        static const char clean[] = "a?[2J\n\t?|?|??31m|\xc2\xa0\xc3\xa9|???|?|?";
+        text_clean(text, sizeof text - 1, "\n\t");
+        ck_assert_mem_eq(text, clean, sizeof clean);
+        text_clean(line, sizeof line - 1, "");
+        ck_assert_str_eq(line, "a?b?c");
+    }
+END_TEST
+
 START_TEST(only_well_formed_utf_8_is_a_character)
     {
         static const struct {
@@ -309,6 +322,7 @@ int main(void)
         a_verdict_says_what_is_known, a_verdict_on_all_weighs_what_each_says,
         a_level_has_letters_and_a_distance_of_digits, a_number_that_does_not_fit_is_out_of_range,
         only_names_that_are_near_are_suggested, characters_are_counted_to_the_end_at_most,
-        only_well_formed_utf_8_is_a_character, a_text_is_cut_where_a_character_ends,
-        any_text_can_be_the_name_of_a_file, a_percent_sign_wants_two_hexadecimal_digits);
+        what_a_terminal_would_obey_becomes_question_marks, only_well_formed_utf_8_is_a_character,
+        a_text_is_cut_where_a_character_ends, any_text_can_be_the_name_of_a_file,
+        a_percent_sign_wants_two_hexadecimal_digits);
 }

@@ -159,6 +159,11 @@ static int step_touch(struct call *call)
     return MORE;
 }
 
+static int step_go(struct call *call)
+{
+    return chdir(call->value) < 0 ? srun_fail(call->err, -errno, "%s: %m", call->value) : MORE;
+}
+
 static int step_say(struct call *call)
 {
     SRUN_INFO(srun_context_log(call->ctx), "says", SRUN_STR("word", call->value));
@@ -339,14 +344,31 @@ static const struct {
     const char *name;
     int (*act)(struct call *call);
 } steps[] = {
-    {"sleep", step_sleep},     {"pause", step_pause},     {"block", step_block},
-    {"fail", step_fail},       {"fails", step_fails},     {"cancelled", step_cancelled},
-    {"ready", step_ready},     {"running", step_running}, {"background", step_background},
-    {"extend", step_extend},   {"beat", step_beat},       {"tick", step_tick},
-    {"if", step_if},           {"gate", step_gate},       {"touch", step_touch},
-    {"say", step_say},         {"hang", step_hang},       {"request", step_request},
-    {"fork", step_fork},       {"crash", step_crash},     {"read-until-interrupted", step_read},
-    {"sigpipe", step_sigpipe}, {"leak", step_leak},       {"stranger", step_stranger},
+    {"sleep", step_sleep},
+    {"pause", step_pause},
+    {"block", step_block},
+    {"fail", step_fail},
+    {"fails", step_fails},
+    {"cancelled", step_cancelled},
+    {"ready", step_ready},
+    {"running", step_running},
+    {"background", step_background},
+    {"extend", step_extend},
+    {"beat", step_beat},
+    {"tick", step_tick},
+    {"if", step_if},
+    {"gate", step_gate},
+    {"touch", step_touch},
+    {"go", step_go},
+    {"say", step_say},
+    {"hang", step_hang},
+    {"request", step_request},
+    {"fork", step_fork},
+    {"crash", step_crash},
+    {"read-until-interrupted", step_read},
+    {"sigpipe", step_sigpipe},
+    {"leak", step_leak},
+    {"stranger", step_stranger},
 };
 
 static int do_one(char *step, struct call *call)
