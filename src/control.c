@@ -471,9 +471,9 @@ static void do_what_is_due(srun_runner *runner)
     if (now >= runner->watch_at)
         watch_check(runner, now);
     capture_turn(runner, now);
+    bool starved = pool_tend(runner->pool), untold = notify_tend(&runner->notify);
     if (atomic_load(&runner->phase) == RUNNER_LEAVING)
         outcome_leave(runner, now);
-    bool starved = pool_tend(runner->pool), untold = notify_tend(&runner->notify);
     starved |= runner->checkup.pool != NULL && pool_tend(runner->checkup.pool);
     runner->retry_at = starved ? now + STAFF_PAUSE : untold ? now + TELL_PAUSE : SEQUENCE_NEVER;
 }

@@ -94,6 +94,14 @@ bool notify_tend(struct notify *notify)
     return notify->owed_count > 0;
 }
 
+bool notify_owes(const struct notify *notify, const char *beginning)
+{
+    bool owes = false;
+    for (unsigned i = 0; i < notify->owed_count; i++)
+        owes |= strncmp(notify->owed[i], beginning, strlen(beginning)) == 0;
+    return owes;
+}
+
 /* The latest say what counts. A ping that is late says nothing. */
 static void owe(struct notify *notify, const char *text)
 {

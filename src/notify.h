@@ -37,6 +37,9 @@ void notify_close(struct notify *notify);
 void notify_send(struct notify *notify, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Has something not been taken yet that begins with this? */
+bool notify_owes(const struct notify *notify, const char *beginning);
+
 /* Sends what was not taken. While it answers true some of it still is not, and it is to be called
  * again after a while. Also what was said before it was muted. */
 bool notify_tend(struct notify *notify);

@@ -321,8 +321,11 @@ void outcome_leave(srun_runner *runner, int64_t now)
         SRUN_ERROR(runner->log, "the exit hook is stuck, given up");
         pool_lose(runner->pool, &runner->hook.job);
         settle(runner, 4, 1);
+        runner->hook.returned = true;
     }
-    finish(runner);
+    runner->hook.deadline = SEQUENCE_NEVER;
+    if (!succession_stays(runner, now))
+        finish(runner);
 }
 
 void outcome_thread_left(srun_runner *runner, const struct service *service)

@@ -415,9 +415,16 @@ void succession_ended(srun_runner *runner)
         sockets_set_office(&succession->sockets, false);
     adopted_end(runner);
     peer_feed_kind(runner, MACHINE_ENDED);
-    (void)succession_turn(runner, clock_now(&runner->clock));
+    int64_t now = clock_now(&runner->clock);
+    (void)succession_turn(runner, now);
+    succession->stays_until = clock_after_ms(now, runner->config.value.upgrade.handshake_ms);
     if (path != NULL && !succession->resigned)
         pidfile_remove(path, getpid());
+}
+
+bool succession_stays(const srun_runner *runner, int64_t now)
+{
+    return now < runner->succession.stays_until && notify_owes(&runner->notify, "MAINPID=");
 }
 
 /* --- beginning and end ----------------------------------------------------------------------- */

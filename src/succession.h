@@ -33,6 +33,7 @@ struct succession {
     bool reclaimed;     /* it serves again; the new process may not have ended yet */
     bool presented;     /* the new process was named to the service manager */
     int64_t barrier_at; /* the barrier once more, since the manager was busy */
+    int64_t stays_until;
     unsigned generation;
 
     int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */
@@ -119,6 +120,10 @@ void succession_take(srun_runner *runner, struct inbox_item *item);
 void succession_started(srun_runner *runner);
 void succession_ending(srun_runner *runner, srun_cause_kind cause, bool intent);
 void succession_ended(srun_runner *runner);
+
+/* All services have stopped, but the service manager is busy, and this process has to tell it yet
+ * which one is the main one: by the end of another one it ends the unit. For a while. */
+bool succession_stays(const srun_runner *runner, int64_t now);
 
 /* This process ends of a failure, and a new one is nearly ready: it will go on. */
 bool succession_is_followed(const srun_runner *runner);

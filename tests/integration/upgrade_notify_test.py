@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from support import Suite, check, equal  # noqa: E402
+from support import LIMIT, Suite, check, equal  # noqa: E402
 from upgraded import PLAN, Manager, build, read_all, running, slowly, until  # noqa: E402
 
 suite = Suite("upgrade_notify")
@@ -204,18 +204,70 @@ def a_manager_that_does_not_listen_delays_for_a_moment_only(folder):
     path = os.path.join(folder, "notify")
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as deaf:
         deaf.bind(path)
-        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as noise, \
-                running(folder, env={"NOTIFY_SOCKET": path}) as program:
-            noise.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    noise.sendto(b"STATUS=noise", path)
-            for _ in range(2):
-                begun = time.monotonic()
-                program.upgrade()
-                took = time.monotonic() - begun
-                check(took <= slowly(6), f"the upgrade took {took:g} s")
+        env = {"NOTIFY_SOCKET": path, "SRUN_UPGRADE_HANDSHAKE": "5s"}
+        with running(folder, env=env) as program:
+            keep_busy(path)
+            begun = time.monotonic()
+            program.gone(program.upgrade())
+            took = time.monotonic() - begun
+            check(took <= slowly(12), f"the upgrade took {took:g} s")
             program.stop()
+
+
+def keep_busy(path):
+    """The manager takes nothing any more until it has read something."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as noise:
+        noise.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                noise.sendto(b"STATUS=noise", path)
+
+
+@contextlib.contextmanager
+def busy(folder):
+    """A manager that was busy since the start of the program, and reads when it is told to."""
+    path = os.path.join(folder, "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        manager.bind(path)
+        manager.settimeout(LIMIT)
+        with running(folder, env={"NOTIFY_SOCKET": path}) as program:
+            def wait_for(wanted, pid):
+                text, sender = "", 0
+                while (text, sender) != (wanted, pid):
+                    data, control, _, _ = manager.recvmsg(4096, socket.CMSG_SPACE(12))
+                    text, sender = data.decode(), int.from_bytes(control[0][2][:4], "little")
+            wait_for("READY=1", program.office)
+            keep_busy(path)
+            yield wait_for, program
+
+
+@suite.test
+def the_old_process_does_not_end_before_a_busy_manager_knows_the_new_one(folder):
+    with busy(folder) as (wait_for, program):
+        old, place = program.office, program.hup()
+        new = program.upgraded(place)
+        program.wait_for("msg=stopped .*cause=upgrade", since=place)
+        wait_for(f"MAINPID={new}", old)  # or its end would be the end of the unit
+        program.stop()
+
+
+@suite.test
+def nor_does_it_when_it_fails(folder):
+    with busy(folder) as (wait_for, program):
+        program.plan(PLAN + "\nwait go")
+        old, place = program.office, program.hup()
+        new = int(program.wait_for(r"msg=begins .*own_pid=(\d+)", since=place).group(1))
+        program.ask("fail")
+        program.wait_for("msg=stopped .*cause=service_error", since=place)
+        wait_for(f"MAINPID={new}", old)
+        equal(program.wait(LIMIT), 1)
+        program.touch("go")
+        program.wait_for('msg="took over"', since=place)
+        program.serves(new)
+        os.kill(new, signal.SIGTERM)
+        program.gone(new)
+        program.finish()
 
 
 @suite.test

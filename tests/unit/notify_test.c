@@ -226,11 +226,14 @@ START_TEST(tells_a_busy_manager_later_what_counts)
         notify_status(&notify, "running");
         notify_send(&notify, "READY=1");
         ck_assert(notify_tend(&notify));
+        ck_assert(notify_owes(&notify, "READY="));
+        ck_assert(!notify_owes(&notify, "MAINPID="));
         ck_assert_int_eq(notify_barrier(&notify), -EAGAIN);
         notify.mute = true; /* by now another process speaks */
         ck_assert_str_eq(heard(manager, 0), "X=1");
         while (notify_tend(&notify))
             ck_assert_str_eq(heard(manager, 0), "X=1");
+        ck_assert(!notify_owes(&notify, "READY="));
         assert_next_is(manager, "RELOADING=1");
         assert_next_is(manager, "READY=1");
         notify.mute = false;

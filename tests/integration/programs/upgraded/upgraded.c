@@ -11,6 +11,7 @@
  *     close NAME   srun_listen_close: its answer
  *     listen N A   srun_listen, with this name and address: its answer and text
  *     die          the process ends at once
+ *     fail         run ends with an error
  *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
  * the reason. slow: while it is there, the hook does not return from a failure. release: see hold.
@@ -47,7 +48,7 @@ static struct {
         long long wait_ms;
     } askers[ASKERS_MAX];
     unsigned asker_count;
-    int counter, pipe[2];
+    int counter, pipe[2], failed;
 } self = {.pipe = {-1, -1}};
 
 static void answer(int fd, const char *text)
@@ -139,6 +140,12 @@ static void listen_late(srun_context *ctx, int fd, const char *line)
     answer(fd, text);
 }
 
+static void fail_soon(int fd)
+{
+    self.failed = 1;
+    answer(fd, "");
+}
+
 /* True when the connection is kept. */
 static int serve(srun_context *ctx, struct client *client)
 {
@@ -164,6 +171,8 @@ static int serve(srun_context *ctx, struct client *client)
         close_listener(ctx, client->fd, line + 6);
     else if (strncmp(line, "listen ", 7) == 0)
         listen_late(ctx, client->fd, line + 7);
+    else if (strcmp(line, "fail") == 0)
+        fail_soon(client->fd);
     else if (strcmp(line, "die") == 0)
         _exit(9);
     else
@@ -245,10 +254,10 @@ static void work(srun_context *ctx)
 
 static int on_run(void *user, srun_context *ctx, srun_err *err)
 {
-    (void)user, (void)err;
+    (void)user;
     int cancel = srun_cancel_fd(ctx);
     (void)srun_ready(ctx);
-    while (!srun_cancelled(ctx) && !(self.plan.finish && srun_draining(ctx))) {
+    while (!srun_cancelled(ctx) && !self.failed && !(self.plan.finish && srun_draining(ctx))) {
         one_turn(ctx, cancel);
         work(ctx);
     }
@@ -258,7 +267,7 @@ static int on_run(void *user, srun_context *ctx, srun_err *err)
               SRUN_UINT("cut", self.client_count));
     for (unsigned i = 0; i < self.client_count; i++)
         (void)close(self.clients[i].fd);
-    return 0;
+    return self.failed ? srun_fail(err, -EIO, "told to fail") : 0;
 }
 
 /* --- the start ------------------------------------------------------------------------------- */
