@@ -4,6 +4,9 @@
  */
 #include "generations.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+
 /* --- asking ---------------------------------------------------------------------------------- */
 
 START_TEST(gives_the_same_descriptor_for_the_same_name_and_address)
@@ -253,6 +256,44 @@ START_TEST(says_which_option_cannot_change)
     }
 END_TEST
 
+enum { OPENERS = 3, OPENED_MOST = 150 };
+
+static atomic_uint opened;
+
+static void *open_until_refused(void *arg)
+{
+    char name[HANDOVER_NAME_MAX];
+    int fd = -1, rc = 0;
+    for (int i = 0; rc == 0 && i < OPENED_MOST; i++) {
+        (void)snprintf(name, sizeof name, "%s-%d", (const char *)arg, i);
+        rc = sockets_listen(&old, name, ANY_TCP, NULL, &fd, 1, NULL, NULL);
+        opened += rc == 0;
+    }
+    return rc == 0 || rc == -EBUSY ? NULL : arg;
+}
+
+START_TEST(hands_over_all_that_was_opened_at_the_same_time)
+    {
+        static char names[OPENERS][2] = {"a", "b", "c"};
+        pthread_t openers[OPENERS];
+        struct sockets_snapshot *snapshot = NULL;
+        open_both();
+        for (int i = 0; i < OPENERS; i++)
+            ck_assert_int_eq(pthread_create(&openers[i], NULL, open_until_refused, names[i]), 0);
+        while (opened < OPENERS)
+            (void)sched_yield();
+        ck_assert_int_eq(sockets_snapshot(&old, &snapshot), 0);
+        for (int i = 0; i < OPENERS; i++) {
+            void *failed = NULL;
+            ck_assert_int_eq(pthread_join(openers[i], &failed), 0);
+            ck_assert_ptr_null(failed);
+        }
+        ck_assert_uint_eq(snapshot->count, opened);
+        ck_assert_ptr_null(sockets_snapshot_free(snapshot));
+        close_both();
+    }
+END_TEST
+
 /* --- groups ---------------------------------------------------------------------------------- */
 
 static void listen_group(struct sockets *sockets, int *fds, unsigned count)
@@ -407,6 +448,7 @@ int main(void)
                    serves_on_when_the_other_copy_is_closed,
                    names_the_handed_over_listener_that_holds_the_address,
                    believes_nothing_that_does_not_listen, says_which_option_cannot_change,
+                   hands_over_all_that_was_opened_at_the_same_time,
                    gives_a_group_one_address_and_lets_it_grow, opens_a_whole_group_or_nothing,
                    hands_over_nothing_when_a_copy_is_refused, hands_kept_descriptors_out_once);
 }
