@@ -64,7 +64,7 @@ def service_manager_that_is_slow_is_waited_for_no_longer_than_a_second(folder):
 
 @suite.test
 def service_manager_that_reads_nothing_stops_nobody(folder):
-    with Family(folder) as family:
+    with Family(folder, handshake="10s") as family:  # so long the old one tries to tell it
         family.manager.deaf()
         family.managed = False
         family.hup()
