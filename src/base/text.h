@@ -44,8 +44,8 @@ size_t text_file_name(char *out, size_t room, const char *text);
  * that a size of 3 will do for a text that has one. */
 int text_percent(const char *text, size_t size);
 
-/* In place: a ? for each byte of a control character, C1 as well, which a terminal may obey, and for
- * each that is not UTF-8; but for those in kept. */
+/* In place: a ? for each byte of a control character, C1 as well, which a terminal may obey, and
+ * for each that is not UTF-8; but for those in kept. */
 void text_clean(char *text, size_t size, const char *kept);
 
 /* The text in quotes for an error line: cut when long, with ? for what cannot be printed. */

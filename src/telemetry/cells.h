@@ -2,8 +2,8 @@
  *
  * Numbers that every thread adds to at once: a cell of 8 bytes for each processor, among others
  * that only this processor writes to, so no two fight for a cache line. Who reads adds them up.
- * Cells are zero at first and never given back; sums are never reset. Threads: cells_take and cells_free
- * by one at a time, the rest any.
+ * Cells are zero at first and never given back; sums are never reset. Threads: cells_take and
+ * cells_free by one at a time, the rest any.
  */
 #ifndef TELEMETRY_CELLS_H
 #define TELEMETRY_CELLS_H

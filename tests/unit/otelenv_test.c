@@ -209,8 +209,9 @@ START_TEST(reads_the_resource_all_or_nothing)
         }
         ck_assert_int_eq(env.resource[4].type, SRUN_KV_END);
         otelenv_free(&env);
-        static const char *const wrong[] = {"a",    "a=1,b", "=1",    " =1",   "a=%",
-                                            "a=%2", "a=%zz", "a=%2z", "a=%--", "a=%2-", "a=%ff", "a=%00", "a=1,%ff=2"};
+        static const char *const wrong[] = {"a",     "a=1,b", "=1",       " =1",   "a=%",
+                                            "a=%2",  "a=%zz", "a=%2z",    "a=%--", "a=%2-",
+                                            "a=%ff", "a=%00", "a=1,%ff=2"};
         for (size_t i = 0; i < COUNT_OF(wrong); i++) {
             env = READ("OTEL_RESOURCE_ATTRIBUTES", wrong[i]);
             ck_assert_ptr_null(env.resource);
@@ -259,6 +260,6 @@ int main(void)
     return HARNESS("otelenv", has_the_defaults_of_opentelemetry, takes_nothing_but_true_for_true,
                    reads_samplers_by_name, warns_of_numbers_and_keeps_the_default,
                    keeps_a_batch_within_its_queue, lets_the_limits_of_spans_win,
-                   reads_lists_of_names, reads_the_resource_all_or_nothing, reads_at_most_so_many_attributes,
-                   knows_whether_a_list_has_otlp_in_it);
+                   reads_lists_of_names, reads_the_resource_all_or_nothing,
+                   reads_at_most_so_many_attributes, knows_whether_a_list_has_otlp_in_it);
 }
