@@ -76,11 +76,12 @@ static void *control_main(void *arg)
 
         pthread_mutex_lock(&test->lock);
         test->answered = asked;
+        bool asked_since = test->asked != asked; /* the turn may have taken its event */
         test->wake = control_wake(test->runner);
         test->over = !alive;
         pthread_cond_broadcast(&test->turned);
         pthread_mutex_unlock(&test->lock);
-        if (alive)
+        if (alive && !asked_since)
             fd_poller_await(test->runner->poller);
     }
     return NULL;

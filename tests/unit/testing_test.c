@@ -2,6 +2,7 @@
  *
  * The virtual clock and the injected signals, as a test of a service sees them.
  */
+#include "base/fd.h"
 #include "cast.h"
 #include "runner.h"
 
@@ -383,16 +384,37 @@ START_TEST(lets_many_live_in_one_process)
     }
 END_TEST
 
+/* It may be awake for another matter, and take the event for that one's. */
+START_TEST(the_control_thread_hears_whatever_it_is_told)
+    {
+        struct actor db = {.name = "db"};
+        struct stage stage;
+        stage_open(&stage, NULL);
+        stage_add(&stage, &db);
+        stage_start(&stage);
+        for (int i = 0; i < 20000; i++) {
+            int64_t begun = clock_real_now();
+            fd_event_raise(stage.runner->inbox.event);
+            while (clock_real_now() < begun + (int64_t)(i % 500) * 200)
+                ; /* until it may just have woken up */
+            srun_test_advance_ms(stage.test, 0);
+            ck_assert_int_lt(clock_real_now() - begun, REAL_LIMIT_MS * NS_PER_MS / 2);
+        }
+        stage_close(&stage);
+    }
+END_TEST
+
 int main(void)
 {
-    return HARNESS(
-        "testing", stands_still_until_the_test_moves_it, serves_sleepers_in_order_of_time,
-        stops_at_each_time_that_somebody_waits_for, has_woken_all_that_were_due_when_it_returns,
-        lets_a_limit_of_sixty_seconds_pass_in_no_time,
-        serves_deadlines_of_the_runner_in_order_of_time, answers_130_for_a_stop_that_was_forced,
-        does_not_force_when_sigterm_is_repeated,
-        says_where_a_service_stands_that_it_waited_for_in_vain,
-        takes_times_that_are_too_long_for_the_clock_for_never,
-        stops_what_still_runs_when_it_is_freed,
-        lets_a_stop_that_works_come_to_its_end_when_it_is_freed, lets_many_live_in_one_process);
+    return HARNESS("testing", stands_still_until_the_test_moves_it,
+                   serves_sleepers_in_order_of_time, stops_at_each_time_that_somebody_waits_for,
+                   has_woken_all_that_were_due_when_it_returns,
+                   lets_a_limit_of_sixty_seconds_pass_in_no_time,
+                   serves_deadlines_of_the_runner_in_order_of_time,
+                   answers_130_for_a_stop_that_was_forced, does_not_force_when_sigterm_is_repeated,
+                   says_where_a_service_stands_that_it_waited_for_in_vain,
+                   takes_times_that_are_too_long_for_the_clock_for_never,
+                   stops_what_still_runs_when_it_is_freed,
+                   lets_a_stop_that_works_come_to_its_end_when_it_is_freed,
+                   lets_many_live_in_one_process, the_control_thread_hears_whatever_it_is_told);
 }
