@@ -16,7 +16,7 @@ static struct handover_message sent, got;
 /* Done, or refused for the reason that the system gave: again. To be interrupted is none. */
 static bool again(int rc)
 {
-    SCENARIO_ASSERT(rc == 0 || (rc == -scenario_errno() && rc != -EINTR), "%d", rc);
+    SCENARIO_ASSERT(rc == 0 || (scenario_is_told(-rc) && rc != -EINTR), "%d", rc);
     return rc < 0;
 }
 
@@ -39,7 +39,7 @@ static void make_pair(void *arg)
 
 static void talk(void *arg)
 {
-    int ends[2], fds[HANDOVER_BATCH_MAX];
+    int rc, ends[2], fds[HANDOVER_BATCH_MAX];
     unsigned count = 0;
     (void)arg;
     ck_assert_int_eq(channel_pair(ends), 0);
@@ -48,8 +48,8 @@ static void talk(void *arg)
     scenario_arm();
     bool known = channel_is_from(ends[1], getpid());
     SCENARIO_ASSERT(known || scenario_errno() == ENOBUFS, "its own pair is not known");
-    while (again(channel_send(ends[0], &sent, given, SAMPLE_ENTRIES)))
-        SCENARIO_ASSERT(scenario_errno() != ENOMEM, "a lack of memory that passes");
+    while (again(rc = channel_send(ends[0], &sent, given, SAMPLE_ENTRIES)))
+        SCENARIO_ASSERT(rc != -ENOMEM, "a lack of memory that passes");
     while (again(channel_wait(ends[1], INT64_MAX)))
         ;
     while (again(channel_receive(ends[1], &got, fds, &count)))
