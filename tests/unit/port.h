@@ -28,6 +28,7 @@
 #define PORT_LIMIT_MS (10000 * harness_slowness())
 
 struct port {
+    int64_t patience_ms;       /* until a client hears that all places are busy */
     struct srun_config config; /* admin.* to be set before port_start */
     srun_runner *runner;
     struct admin *admin;
@@ -125,7 +126,8 @@ static inline void port_let_go(void)
 
 static inline void port_init(struct port *port)
 {
-    *port = (struct port){.config = {.size = sizeof(struct srun_config)}};
+    *port = (struct port){.config = {.size = sizeof(struct srun_config)},
+                          .patience_ms = 500 * harness_slowness()};
     (void)snprintf(port->path, sizeof port->path, "%s/admin.sock", harness_folder());
     port->config.name = "demo";
     port->config.signals.disabled = 1;
@@ -174,7 +176,7 @@ static inline void port_make(struct port *port)
     own.admin.address = own.admin.socket = own.admin.token_file = own.admin.allowed_hosts = NULL;
     ck_assert_msg(srun_runner_new(&port->runner, &own, &err) == 0, "%s", err.text);
     const struct admin_host host = {
-        .runner = port->runner, .config = &port->config, .patience_ms = 500 * harness_slowness()};
+        .runner = port->runner, .config = &port->config, .patience_ms = port->patience_ms};
     ck_assert_int_eq(admin_new(&port->admin, &host), 0);
     port_add_routes(port->admin);
     ck_assert_msg(
