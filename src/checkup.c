@@ -585,15 +585,16 @@ void checkup_destroy(srun_runner *runner)
     if (checkup->entries == NULL)
         return;
     lock(checkup);
-    struct board *board = take_ptr(checkup->board);
-    unlock(checkup);
-    (void)board_free(board); /* from now on nobody looks at what is left */
+    checkup->board = board_free(checkup->board);
+    unlock(checkup); /* from now on nobody looks at what is left */
     for (unsigned i = 0; i < checkup->count; i++) {
         free(checkup->entries[i].depends);
         (void)srun_health_watch_free(checkup->entries[i].verb);
     }
     (void)pool_free(checkup->pool, 0); /* of a start that failed: nobody was ever called */
     free(checkup->entries);
+    lock(checkup); /* who asks looks at the board */
     memset(checkup, 0, offsetof(struct checkup, overall));
+    unlock(checkup);
     runner->home.side_pool = NULL;
 }

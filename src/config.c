@@ -170,8 +170,7 @@ int config_load(struct config *config, const char *path, char *(*getenv_fn)(cons
     return rc < 0 ? rc : load_environment(config, getenv_fn, err);
 }
 
-/* The knob whose variable is nearest to the name, which is none. Our prefix is not part of how far.
- */
+/* The knob whose variable is nearest to the name; NULL: none is, or it is one of them. */
 static const struct knob *nearest_to(const char *name)
 {
     size_t count = 0;

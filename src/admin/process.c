@@ -59,8 +59,7 @@ static int64_t start_ms(int64_t ticks)
     return clock_wall_ms() - (up / NS_PER_MS - ticks * 1000 / hertz);
 }
 
-/* Since Linux 6.2 the folder knows how many there are: who has a hundred thousand of them is glad.
- */
+/* Since Linux 6.2 the folder knows how many there are: that takes no longer with many. */
 static int64_t count_descriptors(void)
 {
     struct stat folder;

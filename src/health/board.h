@@ -11,8 +11,7 @@
  *  3. The first result of a life counts at once, and so does a push; else it takes `fall` results
  *     in a row that are worse than the present status, or `rise` that are better.
  *  4. A result is believed for three intervals, a push for push_ttl; then it is stale: unhealthy.
- *     If nobody woke up to ask for a check, by an interval or more, it is believed that much
- * longer.
+ *     If nobody woke up to ask for a check, by an interval or more, it is believed for longer.
  *  5. A service is never shown better than what it depends on; an optional one of these counts as
  *     degraded at worst.
  *  6. BOARD_CHANGED comes for each change of what is shown, BOARD_OVERALL for each of the overall

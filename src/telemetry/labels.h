@@ -38,8 +38,7 @@ struct labels {
 bool labels_read(struct labels *labels, const struct srun_kv *kvs, const char *const *keep,
                  uint64_t seed);
 
-/* The attributes whose keys are not among these, as they stand there. False: more than LABELS_MAX.
- */
+/* The attributes whose keys are not among these, in their order. False: more than LABELS_MAX. */
 bool labels_others(const struct srun_kv *kvs, const char *const *keep,
                    struct srun_kv out[LABELS_MAX + 1]);
 
