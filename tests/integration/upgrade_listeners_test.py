@@ -22,6 +22,8 @@ def refuses(address):
         connect_to(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
+    except ConnectionResetError:  # it was closed while we came: the next one will know
+        return refuses(address)
     return False
 
 
