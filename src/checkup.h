@@ -61,7 +61,8 @@ struct checkup {
     int64_t tell_at;               /* changes that were not logged are due */
     bool thinned; /* a service has stopped: who watches may have heard all there is */
     struct srun_health_watch *watches;
-    /* There as long as the runner: anybody may ask before the start, and when one has failed. */
+    /* What follows is there as long as the runner: anybody may ask before the start, and when one
+     * has failed. */
     _Atomic int overall;
     pthread_mutex_t lock; /* a leaf */
 };

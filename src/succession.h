@@ -24,16 +24,16 @@ struct succession {
     struct sockets sockets; /* any thread */
     struct origin origin;
     struct anchored anchor;
-    srun_err unknown;   /* why the origin is not known: then there is no upgrade */
-    bool joined;        /* started by an older generation */
-    bool told_manager;  /* RELOADING=1: it waits for an answer */
-    bool asked_again;   /* while a request was remembered; the service manager was not told */
-    bool failed;        /* this process ends, and nobody wanted it to */
-    bool resigned;      /* the same, in its probation */
-    bool reclaimed;     /* it serves again; the new process may not have ended yet */
-    bool presented;     /* the new process was named to the service manager */
-    int64_t barrier_at; /* the barrier once more, since the manager was busy */
-    int64_t stays_until;
+    srun_err unknown;    /* why the origin is not known: then there is no upgrade */
+    bool joined;         /* started by an older generation */
+    bool told_manager;   /* RELOADING=1: it waits for an answer */
+    bool asked_again;    /* while a request was remembered; the service manager was not told */
+    bool failed;         /* this process ends, and nobody wanted it to */
+    bool resigned;       /* the same, in its probation */
+    bool reclaimed;      /* it serves again; the new process may not have ended yet */
+    bool presented;      /* the new process was named to the service manager */
+    int64_t barrier_at;  /* the barrier once more, since the manager was busy */
+    int64_t stays_until; /* the end has come, but the manager is owed the pid of the new process */
     unsigned generation;
 
     int channel, peer_fd, peer_pid; /* of the other process; -1, -1, 0 */

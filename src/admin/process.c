@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,20 +58,6 @@ static int64_t start_ms(int64_t ticks)
     return clock_wall_ms() - (up / NS_PER_MS - ticks * 1000 / hertz);
 }
 
-/* Since Linux 6.2 the folder knows how many there are: that takes no longer with many. */
-static int64_t count_descriptors(void)
-{
-    struct stat folder;
-    struct proc_list list;
-    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0)
-        return folder.st_size;
-    if (proc_descriptors(&list) < 0)
-        return -1;
-    int64_t count = (int64_t)list.count;
-    proc_list_free(&list);
-    return count;
-}
-
 static void read_statm(struct process *out)
 {
     char text[128];
@@ -94,7 +79,7 @@ void process_read(struct process *out)
     *out = (struct process){-1, -1, -1, -1, -1, -1, -1, -1};
     out->cpu_ns = now_of(CLOCK_PROCESS_CPUTIME_ID);
     read_statm(out);
-    out->fds = count_descriptors();
+    out->fds = proc_descriptor_count();
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         out->max_fds = (int64_t)limit.rlim_cur;
     if (getrusage(RUSAGE_SELF, &usage) == 0)

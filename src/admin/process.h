@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is not known is -1. */
+/* What is not known is below 0. */
 struct process {
     int64_t cpu_ns;       /* all threads, those that have ended too */
     int64_t rss, vsize;   /* bytes */
-    int64_t fds, max_fds; /* max_fds: -1 as well when there is no limit */
+    int64_t fds, max_fds; /* max_fds: below 0 as well when there is no limit */
     int64_t threads;
     int64_t switches; /* of contexts, wanted and not, by all threads */
     int64_t start_ms; /* Unix time */

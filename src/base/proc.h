@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct proc_list {
     int *numbers; /* ascending; owned, freed by proc_list_free */
@@ -17,6 +18,10 @@ struct proc_list {
  * errno; then the list is empty. */
 int proc_descriptors(struct proc_list *out);
 int proc_threads(struct proc_list *out);
+
+/* How many descriptors are open, or a negative errno. */
+int64_t proc_descriptor_count(void);
+
 void proc_list_free(struct proc_list *list);
 
 /* A millisecond, for what the kernel does without telling: a joined thread leaves its list. */

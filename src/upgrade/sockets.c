@@ -279,14 +279,11 @@ static bool is_unclaimed(const struct sockets_entry *entry)
     return entry->state == CAME_IN && entry->as.outside == 0;
 }
 
-static bool is_outside(const struct sockets_entry *entry)
+/* Kept for the new process, or only passed through this one: of no use when that has taken over. */
+static bool is_over(const struct sockets_entry *entry)
 {
-    return entry->state == CAME_IN && entry->as.outside != 0;
-}
-
-static bool is_kept(const struct sockets_entry *entry)
-{
-    return entry->state == OURS && entry->as.kind != HANDOVER_LISTENER;
+    return (entry->state == OURS && entry->as.kind != HANDOVER_LISTENER) ||
+           (entry->state == CAME_IN && entry->as.outside != 0);
 }
 
 static struct sockets_entry *first_locked(const struct sockets *sockets,
@@ -320,8 +317,7 @@ void sockets_drop_unclaimed(struct sockets *sockets)
 
 void sockets_drop_handed_on(struct sockets *sockets)
 {
-    drop_all(sockets, is_kept);
-    drop_all(sockets, is_outside);
+    drop_all(sockets, is_over);
 }
 
 /* --- what is kept ---------------------------------------------------------------------------- */

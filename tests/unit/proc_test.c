@@ -15,6 +15,7 @@ START_TEST(lists_open_descriptors_in_ascending_order_without_its_own)
     {
         struct proc_list before, with, after;
         ck_assert_int_eq(proc_descriptors(&before), 0);
+        ck_assert_int_eq(proc_descriptor_count(), (int64_t)before.count);
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         int high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
         ck_assert_int_ge(high, 500);
