@@ -122,7 +122,7 @@ void sockets_append_locked(struct sockets *sockets, struct sockets_entry *entry)
     sockets->entries[sockets->count++] = entry;
     if (entry->as.kind == HANDOVER_LISTENER)
         link_locked(sockets, entry);
-    sockets->any_activated |= entry->activated;
+    sockets->any_outside |= entry->as.outside != 0;
 }
 
 void sockets_remove_locked(struct sockets *sockets, struct sockets_entry *entry)
@@ -207,6 +207,7 @@ static int append(struct sockets *sockets, struct sockets_entry *entry)
 static void look_at(struct sockets_entry *entry)
 {
     entry->activated = entry->as.address[0] == '\0';
+    entry->as.outside |= entry->activated;
     entry->origin = entry->activated ? "activated" : "handed over";
     if (address_of_socket(&entry->bound, entry->fd) < 0)
         entry->bound = (struct address){0};

@@ -31,7 +31,7 @@ struct sockets {
     size_t count, capacity;
     struct sockets_entry *chains[SOCKETS_CHAINS]; /* listeners by name and index */
     size_t due;                                   /* how many wait for sockets_apply */
-    bool any_activated;                           /* something came from the service manager */
+    bool any_outside;                             /* something came from the service manager */
     _Atomic bool open;                            /* the gate; written under the lock */
     bool in_office; /* this generation serves, so it may unlink paths */
     bool copied;    /* a new generation has copies: what was opened now it would not get */

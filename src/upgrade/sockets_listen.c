@@ -118,16 +118,17 @@ static bool is_name_of_unit(const char *unit, const char *name)
            (unit[size] == '\0' || strcmp(unit + size, ".socket") == 0);
 }
 
-/* Who wrote the unit says where to listen, so the name alone will do; but when several have it the
- * address decides, and all of a group have to have the same. */
-static struct sockets_entry *find_activated_locked(const struct request *request,
-                                                   const struct sockets_entry *first)
+/* Who wrote the unit says where to listen, so the name alone will do, also when an older version
+ * asked for another address; but when several have it the address decides, and all of a group have
+ * to have the same. */
+static struct sockets_entry *find_outside_locked(const struct request *request,
+                                                 const struct sockets_entry *first)
 {
     struct sockets_entry *best = NULL;
     int best_rank = 0;
-    for (size_t i = 0; request->sockets->any_activated && i < request->sockets->count; i++) {
+    for (size_t i = 0; request->sockets->any_outside && i < request->sockets->count; i++) {
         struct sockets_entry *entry = request->sockets->entries[i];
-        if (!is_listener(entry, CAME_IN) || !entry->activated ||
+        if (!is_listener(entry, CAME_IN) || entry->as.outside == 0 ||
             entry->bound.type != request->address.type ||
             (first != NULL && !address_equal(&entry->bound, &first->bound)))
             continue;
@@ -161,7 +162,7 @@ static int claim(struct request *request, srun_err *err)
             continue;
         member->entry = find_handed_over_locked(request, i);
         if (member->entry == NULL)
-            member->entry = find_activated_locked(request, first_member(request));
+            member->entry = find_outside_locked(request, first_member(request));
         member->claimed = member->entry != NULL;
         if (member->claimed)
             member->entry->state = CLAIMED;
@@ -296,7 +297,7 @@ static void adopt(struct request *request)
  * insists. */
 static void note_options(struct sockets_entry *entry, const struct srun_listen_options *options)
 {
-    bool outside = entry->activated || entry->as.outside != 0;
+    bool outside = entry->as.outside != 0;
     entry->backlog = outside && options->backlog == 0 ? BIND_AS_IT_IS : options->backlog;
     entry->mode = outside || options->mode == 0 ? BIND_AS_IT_IS : (int)options->mode;
 }
@@ -319,7 +320,6 @@ static void enter_locked(const struct request *request, unsigned index)
         sockets_append_locked(request->sockets, entry);
     sockets_rename_locked(request->sockets, entry, request->name, index);
     (void)snprintf(entry->as.address, sizeof entry->as.address, "%s", request->text);
-    entry->as.outside |= entry->activated;
     entry->asked = request->address;
     entry->state = OURS;
     entry->due = member->claimed;

@@ -388,6 +388,33 @@ START_TEST(hands_on_what_only_an_older_version_asked_for)
     }
 END_TEST
 
+/* As after a restart: the unit says where to listen, whatever the program says. */
+START_TEST(takes_activated_sockets_by_name_when_a_newer_version_names_another_address)
+    {
+        int fds[2];
+        srun_err err = {0};
+        open_both();
+        activate(&old, "web.socket", 0, ANY_TCP);
+        activate(&old, "local", 0, "tcp://[::1]:0");
+        int web = listen_from(&old, "web", "tcp://127.0.0.1:80", "activated");
+        struct address address = address_at(&old, web);
+        int local = listen_from(&old, "local", "tcp://[::1]:80", "activated");
+        char text[ADDRESS_TEXT_MAX];
+        ck_assert_int_eq(sockets_address(&old, local, text, sizeof text), 0);
+        (void)listen_as(&old, "made", ANY_TCP);
+        hand_over(&old, &new);
+        ck_assert_int_eq(
+            sockets_listen(&new, "web", "tcp://127.0.0.1:81", NULL, fds, 2, NULL, &err), 0);
+        for (int i = 0; i < 2; i++) {
+            struct address now = address_at(&new, fds[i]);
+            ck_assert(address_equal(&now, &address));
+        }
+        (void)listen_from(&new, "renamed", text, "handed over");
+        (void)listen_from(&new, "made", "tcp://[::1]:0", "made"); /* the program says where */
+        close_both();
+    }
+END_TEST
+
 START_TEST(gives_back_what_a_new_generation_asked_for_and_did_not_keep)
     {
         struct sockets_snapshot *snapshot = NULL;
@@ -437,6 +464,7 @@ int main(void)
                    tells_sockets_of_one_unit_apart_by_address_and_type,
                    hands_on_what_the_service_manager_opened_until_somebody_asks,
                    hands_on_what_only_an_older_version_asked_for,
+                   takes_activated_sockets_by_name_when_a_newer_version_names_another_address,
                    gives_back_what_a_new_generation_asked_for_and_did_not_keep,
                    names_what_has_no_name_by_its_address);
 }
