@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* pthread_cond_clockwait */
 #include "pool.h"
 
 #include "clock.h"
@@ -14,7 +13,7 @@ static void nap_locked(struct pool *pool, pthread_cond_t *event, int64_t ms)
     struct timespec at = timespec_of_ms(monotonic_ms() + (ms < 1000 ? ms : 1000));
     if (pool->ctx != NULL)
         srun_heartbeat(pool->ctx);
-    pthread_cond_clockwait(event, &pool->lock, CLOCK_MONOTONIC, &at);
+    pthread_cond_timedwait(event, &pool->lock, &at);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------ */
@@ -24,8 +23,8 @@ static int jobs_init(void *self, srun_context *ctx, srun_err *err)
     struct pool *pool = self;
     (void)ctx, (void)err;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->pushed, NULL);
-    pthread_cond_init(&pool->changed, NULL);
+    monotonic_cond_init(&pool->pushed);
+    monotonic_cond_init(&pool->changed);
     return 0;
 }
 

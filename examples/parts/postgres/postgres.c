@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* pthread_cond_clockwait */
 #include "postgres.h"
 
 #include "../clock.h"
@@ -34,8 +33,7 @@ static bool take_place(struct postgres *postgres, int64_t deadline_ms, PGconn **
     struct timespec at = timespec_of_ms(deadline_ms);
     pthread_mutex_lock(&postgres->lock);
     while (postgres->in_use == postgres->connections &&
-           pthread_cond_clockwait(&postgres->given_back, &postgres->lock, CLOCK_MONOTONIC, &at) ==
-               0)
+           pthread_cond_timedwait(&postgres->given_back, &postgres->lock, &at) == 0)
         continue;
     bool mine = postgres->in_use < postgres->connections;
     postgres->in_use += mine;
@@ -204,7 +202,7 @@ int postgres_add(srun_runner *runner, struct postgres *postgres, srun_err *err)
                                                 .health = health,
                                                 .destroy = destroy};
     pthread_mutex_init(&postgres->lock, NULL);
-    pthread_cond_init(&postgres->given_back, NULL);
+    monotonic_cond_init(&postgres->given_back);
     pthread_mutex_init(&postgres->sentinel_lock, NULL);
     int rc = srun_flag_string(runner, &postgres->url, "postgres.url", "",
                               "postgresql://HOST/DATABASE; PG* variables say the rest", err);

@@ -3,7 +3,6 @@
  * Counters under one lock and one condition. An idle keep-alive connection is given linger_ms,
  * because its next request may already be on the way: closing at once would cut that request.
  */
-#define _GNU_SOURCE /* pthread_cond_clockwait */
 #include "traffic.h"
 
 #include "../clock.h"
@@ -11,7 +10,7 @@
 static void wait_until_locked(struct traffic *traffic, int64_t at_ms)
 {
     struct timespec at = timespec_of_ms(at_ms);
-    pthread_cond_clockwait(&traffic->changed, &traffic->lock, CLOCK_MONOTONIC, &at);
+    pthread_cond_timedwait(&traffic->changed, &traffic->lock, &at);
 }
 
 static void note_locked(struct traffic *traffic)
@@ -24,7 +23,7 @@ void traffic_init(struct traffic *traffic)
 {
     *traffic = (struct traffic){0};
     pthread_mutex_init(&traffic->lock, NULL);
-    pthread_cond_init(&traffic->changed, NULL);
+    monotonic_cond_init(&traffic->changed);
 }
 
 void traffic_destroy(struct traffic *traffic)
