@@ -51,11 +51,11 @@ START_TEST(copies_what_is_there)
 END_TEST
 
 /* A filter that answers in the kernel's place, as containers have them. */
-static bool forbid_the_question(void)
+static bool forbid(unsigned call)
 {
     struct sock_filter rules[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -70,7 +70,7 @@ START_TEST(takes_nothing_for_readable_that_the_kernel_was_not_asked_for)
         pid_t child = fork();
         ck_assert_int_ge(child, 0);
         if (child == 0) {
-            bool set = forbid_the_question();
+            bool set = forbid(SYS_rt_sigprocmask);
             _exit(set && peek_readable((uintptr_t)&status));
         }
         ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -78,8 +78,32 @@ START_TEST(takes_nothing_for_readable_that_the_kernel_was_not_asked_for)
     }
 END_TEST
 
+START_TEST(copies_though_the_call_for_it_is_forbidden)
+    {
+        int status = 0;
+        char out[200];
+        int file = memfd_create("page", MFD_CLOEXEC);
+        ck_assert_int_eq(ftruncate(file, 4096),
+                         0); /* by the other way a guard page would be read */
+        char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        ck_assert_ptr_ne(pages, MAP_FAILED);
+        memset(pages, 'a', 4096);
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0)
+            _exit(forbid(SYS_process_vm_readv) &&
+                  peek_copy(out, (uintptr_t)pages + 4000, sizeof out) == 96 && out[0] == 'a' &&
+                  out[95] == 'a' && peek_copy(out, (uintptr_t)pages + 4096, sizeof out) == 0);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        (void)munmap(pages, 8192);
+        (void)close(file);
+    }
+END_TEST
+
 int main(void)
 {
     return HARNESS("peek", knows_what_can_be_read, copies_what_is_there,
-                   takes_nothing_for_readable_that_the_kernel_was_not_asked_for);
+                   takes_nothing_for_readable_that_the_kernel_was_not_asked_for,
+                   copies_though_the_call_for_it_is_forbidden);
 }
