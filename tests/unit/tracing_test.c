@@ -268,7 +268,7 @@ START_TEST(ends_in_time_when_nobody_takes_its_spans)
         (void)stage_finish(&stage);
         int64_t before = harness_now_ms();
         stage_clear(&stage);
-        ck_assert_int_lt(harness_now_ms() - before, 3000 * harness_slowness());
+        ck_assert_int_lt(harness_now_ms() - before, REAL_LIMIT_MS); /* else never */
         assert_logged(&stage, "msg=\"spans were lost\" lost=8");
         assert_logged(&stage, "msg=\"traces have ended\"");
         close_stage();
