@@ -16,7 +16,8 @@
 #include <stdlib.h>
 
 /* In real time: for the control thread to follow the clock; for one to answer; and how long nothing
- * happens when all that are left wait for the clock. */
+ * happens when all that are left wait for the clock. Who is on his way, and only lacks a processor,
+ * is no rest: he has the first of them. */
 #define SETTLE_LIMIT (10 * NS_PER_S)
 #define MOMENT_MS 10
 #define REST (300 * NS_PER_MS)
@@ -196,13 +197,16 @@ static int64_t next_due(srun_test *test)
  * clock, or have been waited for once. */
 static void settle_checks(srun_test *test)
 {
-    int64_t until = clock_real_now() + REST;
+    int64_t now = clock_real_now(), since = now, limit = now + SETTLE_LIMIT;
     if (!test->started)
         return;
     poke(test);
-    while (checkup_is_busy(test->runner, clock_real_now() >= until)) {
+    while (checkup_is_busy(test->runner, now >= since + REST)) {
         proc_wait_a_moment();
         poke(test);
+        now = clock_real_now();
+        if (now < limit && proc_works(THREAD_NAMES "ops"))
+            since = now;
     }
 }
 
@@ -268,13 +272,13 @@ int srun_test_finish(srun_test *test, int64_t limit_ms)
 }
 
 /* Waits until the run is over, or no state has changed for a while. */
-static void wait_for_rest(srun_test *test)
+static void wait_for_rest(srun_test *test, int64_t limit)
 {
     uint64_t seen = 0;
     int64_t since = clock_real_now(), now = since;
     while (now - since < REST && srun_test_finish(test, MOMENT_MS) == -ETIMEDOUT) {
         now = clock_real_now();
-        if (wait_for_change(test->runner, &seen, now))
+        if (wait_for_change(test->runner, &seen, now) || (now < limit && proc_works(THREAD_NAMES)))
             since = now;
     }
 }
@@ -284,10 +288,11 @@ static void wait_for_rest(srun_test *test)
  * it: on a busy machine, who only has to get to run would overrun it. */
 static void end_by_all_means(srun_test *test)
 {
+    int64_t limit = clock_real_now() + SETTLE_LIMIT;
     (void)srun_runner_shutdown(test->runner, 0, "the test is over");
     for (int i = 0; i < 1000 && srun_test_finish(test, MOMENT_MS) == -ETIMEDOUT; i++) {
         if (next_due(test) < sleepers_due(test->runner))
-            wait_for_rest(test);
+            wait_for_rest(test, limit);
         int64_t now = clock_now(&test->runner->clock), due = next_due(test);
         if (due != SEQUENCE_NEVER && due > now)
             move_clock(test, due);

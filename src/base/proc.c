@@ -127,6 +127,25 @@ bool proc_is_below(int pid, int ancestor)
     return false;
 }
 
+bool proc_works(const char *names)
+{
+    struct proc_list threads;
+    char text[64]; /* "12 (name) R ...": as long as needed */
+    bool works = false;
+    if (proc_threads(&threads) < 0)
+        return false;
+    for (size_t i = 0; i < threads.count && !works; i++) {
+        if (threads.numbers[i] == gettid())
+            continue;
+        proc_thread_file(threads.numbers[i], "stat", text, sizeof text);
+        const char *name = strchr(text, '('), *end = strrchr(text, ')');
+        works = name != NULL && end != NULL && strncmp(name + 1, names, strlen(names)) == 0 &&
+                (strncmp(end, ") R", 3) == 0 || strncmp(end, ") D", 3) == 0);
+    }
+    proc_list_free(&threads);
+    return works;
+}
+
 void proc_descriptor_name(int fd, char *out, size_t size)
 {
     char path[64];

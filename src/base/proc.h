@@ -32,6 +32,10 @@ int proc_list_has(const struct proc_list *list, int number);
 /* Was this process started by the other one, or by one that was? False also when it has ended. */
 bool proc_is_below(int pid, int ancestor);
 
+/* Is a thread of this process, other than the calling one, whose name begins so, on a processor, or
+ * waiting for one, or for the disk? False also when that cannot be seen. */
+bool proc_works(const char *names);
+
 /* What a descriptor is ("socket:[123]"), or the name of a thread; "?" when it has gone. */
 void proc_descriptor_name(int fd, char *out, size_t size);
 void proc_thread_name(int tid, char *out, size_t size);

@@ -71,8 +71,8 @@ void thread_block_in_handler(sigset_t *out)
 void thread_name_self(const char *name)
 {
     char text[16];
-    (void)snprintf(text, sizeof text, "srun:%.10s", name); /* cut on purpose */
-    (void)pthread_setname_np(pthread_self(), text);        /* a name is a nicety */
+    (void)snprintf(text, sizeof text, THREAD_NAMES "%.10s", name); /* cut on purpose */
+    (void)pthread_setname_np(pthread_self(), text);                /* a name is a nicety */
 }
 
 #if defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)

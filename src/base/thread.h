@@ -25,6 +25,8 @@ int thread_start_deaf(pthread_t *out, void *(*body)(void *), void *arg);
  * which end the program when they are blocked. For sa_mask. */
 void thread_block_in_handler(sigset_t *out);
 
+#define THREAD_NAMES "srun:" /* how the names of our threads begin */
+
 /* Names the calling thread "srun:<name>", cut to the 15 bytes that Linux keeps. */
 void thread_name_self(const char *name);
 

@@ -20,11 +20,12 @@ typedef _Atomic uint32_t batch_entry;
 
 struct batch_options {
     struct telemetry_exporter
-        *exporter;        /* owned by the batch from batch_new on, if that succeeds */
-    srun_logger *log;     /* borrowed; NULL: nobody is told of losses */
-    uint32_t queue, size; /* spans: in the queue, in a batch at most */
-    int64_t delay_ms;     /* from the first span to the export */
-    int64_t timeout_ms;   /* of each export; 0: none */
+        *exporter;         /* owned by the batch from batch_new on, if that succeeds */
+    srun_logger *log;      /* borrowed; NULL: nobody is told of losses */
+    uint32_t queue, size;  /* spans: in the queue, in a batch at most */
+    int64_t delay_ms;      /* from the first span to the export */
+    int64_t timeout_ms;    /* of each export; 0: none */
+    int64_t last_words_ms; /* for an exporter that was interrupted [200] */
     bool simple;
 };
 

@@ -26,6 +26,7 @@ struct logs_options {
     uint32_t queue, size;                /* records: in the queue, in a batch at most */
     int64_t delay_ms;                    /* from the first record to the export */
     int64_t timeout_ms;                  /* of each export; 0: none */
+    int64_t last_words_ms;               /* for an exporter that was interrupted [200] */
     struct log_limits limits;
 };
 

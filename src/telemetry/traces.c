@@ -40,6 +40,7 @@ int traces_open(struct traces **out, const struct traces_options *options, srun_
                                            .size = options->batch,
                                            .delay_ms = options->delay_ms,
                                            .timeout_ms = options->timeout_ms,
+                                           .last_words_ms = options->last_words_ms,
                                            .simple = options->simple},
                    err);
     if (rc < 0) {

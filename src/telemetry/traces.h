@@ -22,7 +22,7 @@ struct traces_options {
     struct sampler sampler;
     struct limits limits;
     uint32_t queue, batch;
-    int64_t delay_ms, timeout_ms;
+    int64_t delay_ms, timeout_ms, last_words_ms;
     bool simple;
 };
 

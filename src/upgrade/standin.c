@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #define STACK_SIZE (64 * 1024) /* of which it touches a page or two */
-#define PATIENCE NS_PER_S      /* with a manager that is busy */
-#define ANSWER_S 10            /* the stand-in's patience, when all is said */
+#define PATIENCE NS_PER_S
+#define ANSWER_S 10 /* the stand-in's patience, when all is said */
 #define PAUSE_NS (20 * 1000 * 1000)
 #define FAREWELL (100 * NS_PER_MS)
 
@@ -167,8 +167,9 @@ static int await(int fd, int stop, int64_t limit_ns)
 
 /* A manager that answers takes what follows at once, and nothing of older times stands before it.
  */
-static int greet(int stop)
+static int greet(const struct standin_request *request)
 {
+    int64_t patience = request->patience_ms > 0 ? request->patience_ms * NS_PER_MS : PATIENCE;
     int ends[2];
     struct word barrier;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -177,7 +178,7 @@ static int greet(int stop)
     int rc = send_word(&barrier);
     (void)close(ends[1]);
     if (rc == 0)
-        rc = await(ends[0], stop, PATIENCE);
+        rc = await(ends[0], request->stop, patience);
     (void)close(ends[0]);
     return rc;
 }
@@ -261,7 +262,7 @@ int standin_renew(const struct standin_request *request, srun_err *err)
         return srun_fail(err, -EBUSY, "there is a stand-in already");
     bool ended = true;
     int rc = prepare(request);
-    rc = rc < 0 ? rc : greet(request->stop);
+    rc = rc < 0 ? rc : greet(request);
     rc = rc < 0 ? rc : change_and_back(request->stop, &ended);
     if (ended) {
         put_away();

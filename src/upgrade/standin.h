@@ -24,6 +24,7 @@
 #define UPGRADE_STANDIN_H
 
 #include <srun/error.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -31,6 +32,7 @@ struct standin_request {
     struct sockaddr_un manager; /* where it listens */
     socklen_t size;
     int stop; /* when this is readable, it does not begin, or waits for the end no longer */
+    int64_t patience_ms; /* with a manager that is busy, before anything has changed [1000] */
 };
 
 /* To be called when systemd is this process's parent. Waits a second for a manager that is busy,

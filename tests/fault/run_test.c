@@ -41,7 +41,7 @@ static void assert_end(const srun_runner *runner, int code, unsigned failed)
     SCENARIO_ASSERT(code == 0 || code == 1, "%d: %s", code, cause.text);
     SCENARIO_ASSERT((code != 0) == (cause.kind == SRUN_CAUSE_SERVICE_ERROR), "%s", cause.text);
     SCENARIO_ASSERT(code == 0 || failed > 0, "%d: %s", code, cause.text);
-    SCENARIO_ASSERT(code == 0 || cause.code == -scenario_errno(), "%s", cause.text);
+    SCENARIO_ASSERT(code == 0 || scenario_is_told(-cause.code), "%s", cause.text);
     SCENARIO_ASSERT(code == 0 || cause.service[0] != '\0', "%s", cause.text);
     SCENARIO_ASSERT(srun_runner_stuck(runner) == 0, "stuck");
     SCENARIO_ASSERT(exits == 1 && told == code, "hooks.exited: %d", told);

@@ -49,6 +49,12 @@ bool scenario_is_told(int error)
     return error == fault_errno() || (fault_second_name() != NULL && error == fault_second_errno());
 }
 
+bool scenario_is_in(const char *text)
+{
+    return strstr(text, strerror(fault_errno())) != NULL ||
+           (fault_second_name() != NULL && strstr(text, strerror(fault_second_errno())) != NULL);
+}
+
 void scenario_failed_elsewhere(const char *name)
 {
     now.elsewhere = true;

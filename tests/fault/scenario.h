@@ -38,6 +38,9 @@ int scenario_errno(void);
 /* Whether that is the errno of the failed call, or of the second one. */
 bool scenario_is_told(int error);
 
+/* The same of a text. */
+bool scenario_is_in(const char *text);
+
 /* For calls that failed in another process. */
 void scenario_failed_elsewhere(const char *name);
 

@@ -104,7 +104,7 @@ struct outcome {
 /* What the process of srunctl has seen of its failures. */
 static struct told {
     unsigned failed;
-    int error;
+    int error, second_error; /* the second is 0 when there was none */
     long lost;
     char name[32];
 } * told;
@@ -178,6 +178,7 @@ static void tell(void)
 {
     told->failed = scenario_disarm();
     told->error = scenario_errno();
+    told->second_error = fault_second_errno();
     told->lost += fault_blocks();
     (void)snprintf(told->name, sizeof told->name, "%s", fault_name());
 }
@@ -279,6 +280,7 @@ static bool is_a_reason(const char *text)
     const char *end = strchr(text, '\n');
     return strncmp(text, start, strlen(start)) == 0 && end != NULL && end[1] == '\0' &&
            (strstr(text, strerror(told->error)) != NULL || strstr(text, "out of memory") != NULL ||
+            (told->second_error != 0 && strstr(text, strerror(told->second_error)) != NULL) ||
             strstr(text, "in the usual places") != NULL);
 }
 
@@ -377,8 +379,8 @@ START_TEST(waits_or_says_why_not)
         prepare();
         PLAY(FAULT_SYSTEM, {.words = {"wait"}, .pages = starts}, {.words = {"wait", "--live"}},
              {.words = {"wait", "--healthy"}},
-             {.words = {"upgrade", "--wait", "-t", "5s"}, .pages = upgrades},
-             {.words = {"stop", "--wait", "-t", "5s"}, .pages = stops});
+             {.words = {"upgrade", "--wait", "-t", "20s"}, .pages = upgrades},
+             {.words = {"stop", "--wait", "-t", "20s"}, .pages = stops});
     }
 END_TEST
 
@@ -414,7 +416,7 @@ START_TEST(tells_a_full_disk)
         PLAY(FAULT_OUTPUT, {.words = {"status"}}, {.words = {"services", "--json"}},
              {.words = {"log-level"}}, {.words = {"help"}}, {.words = {"--version"}},
              {.words = {"top", "-c", "1"}},
-             {.words = {"upgrade", "--wait", "-t", "5s"}, .pages = upgrades},
+             {.words = {"upgrade", "--wait", "-t", "20s"}, .pages = upgrades},
              {.words = {"new", "ledger"}},
              {.words = {"drain", "--token-file", "../token"}, .place = PORT});
         PLAY(FAULT_OUTPUT | FAULT_SYSTEM, {.words = {"profile", "-o", "cpu.pb"}});
@@ -425,8 +427,8 @@ START_TEST(is_not_disturbed_by_signals)
     {
         prepare();
         PLAY(FAULT_INTERRUPT, {.words = {"wait"}, .pages = starts},
-             {.words = {"upgrade", "--wait", "-t", "5s"}, .pages = upgrades},
-             {.words = {"stop", "--wait", "-t", "5s"}, .pages = stops},
+             {.words = {"upgrade", "--wait", "-t", "20s"}, .pages = upgrades},
+             {.words = {"stop", "--wait", "-t", "20s"}, .pages = stops},
              {.words = {"top", "-c", "2"}, .terminal = true, .keys = "q"},
              {.words = {"new", "ledger"}});
     }

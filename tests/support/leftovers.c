@@ -75,11 +75,12 @@ static void look_at_threads(struct leftovers *out)
     (void)closedir(folder);
 }
 
+/* The threads first: whoever of them is not there has closed what he closes. */
 void leftovers_look(struct leftovers *out)
 {
     memset(out, 0, sizeof *out);
-    look_at_descriptors(out);
     look_at_threads(out);
+    look_at_descriptors(out);
 }
 
 __attribute__((format(printf, 3, 4))) static void say(char *text, size_t size, const char *format,

@@ -221,13 +221,14 @@ START_TEST(without_time_for_another_attempt_it_does_not_wait)
         struct telemetry_span span = {0};
         struct telemetry_result result;
         script = (struct script){.replies = {answered(503)}, .count = 1};
+        script.replies[0].retry_after = "3600";
         struct telemetry_exporter *exporter = opened(TELEMETRY_TRACES, 0);
-        int64_t begin = clock_real_now();
-        exporter->spans(exporter, &span, 1, in_ms(400), &result);
+        int64_t until = in_ms(30000); /* or its timeout, which is 10 s */
+        exporter->spans(exporter, &span, 1, until, &result);
         expect(&result, 0, 0, 1);
         ck_assert_int_eq(result.code, -ETIMEDOUT);
         ck_assert_str_eq(result.text, "no time for another attempt: HTTP status 503");
-        ck_assert_int_lt(clock_real_now() - begin, 400 * NS_PER_MS);
+        ck_assert_int_lt(clock_real_now(), until - 21 * NS_PER_S);
         exporter->free(exporter);
     }
 END_TEST
@@ -240,11 +241,11 @@ START_TEST(a_receiver_that_wants_a_pause_gets_it_from_the_next_batch_too)
         script.replies[0].retry_after = "1";
         struct telemetry_exporter *exporter = opened(TELEMETRY_TRACES, 0);
         int64_t begin = clock_real_now();
-        exporter->spans(exporter, &span, 1, in_ms(500), &result);
+        exporter->spans(exporter, &span, 1, begin + 900 * NS_PER_MS, &result);
         expect(&result, 0, 0, 1);
-        exporter->spans(exporter, &span, 1, in_ms(100), &result);
+        exporter->spans(exporter, &span, 1, begin + 900 * NS_PER_MS, &result);
         expect(&result, 0, 0, 1);
-        ck_assert_uint_eq(script.attempts, 1);
+        ck_assert_uint_le(script.attempts, 1); /* none, if the machine took too long for it */
         exporter->spans(exporter, &span, 1, in_ms(9000), &result);
         expect(&result, 1, 0, 0);
         ck_assert_int_ge(clock_real_now() - begin, NS_PER_S);

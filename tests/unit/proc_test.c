@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 START_TEST(lists_open_descriptors_in_ascending_order_without_its_own)
@@ -95,6 +96,45 @@ START_TEST(has_no_name_for_what_is_gone)
     }
 END_TEST
 
+static atomic_bool may_rest;
+
+static void *work_then_rest(void *gate)
+{
+    thread_name_self("busy");
+    while (!atomic_load(&may_rest))
+        ;
+    gate_pass(gate);
+    return NULL;
+}
+
+static bool works(void *names)
+{
+    return proc_works(names);
+}
+
+static bool rests(void *names)
+{
+    return !proc_works(names);
+}
+
+START_TEST(tells_whether_one_of_its_threads_is_at_work)
+    {
+        static char names[] = "srun:busy";
+        struct gate gate = GATE_CLOSED;
+        pthread_t thread;
+        ck_assert(!proc_works(names));
+        ck_assert_int_eq(thread_start(&thread, 0, work_then_rest, &gate), 0);
+        ck_assert(harness_wait(works, names, 10000));
+        ck_assert(!proc_works("srun:other"));
+        atomic_store(&may_rest, true);
+        ck_assert(harness_wait(rests, names, 10000));
+        gate_open(&gate);
+        ck_assert_int_eq(thread_join(thread, 10 * NS_PER_S), 0);
+        (void)prctl(PR_SET_NAME, "srun:busy"); /* who asks does not count */
+        ck_assert(!proc_works(names));
+    }
+END_TEST
+
 static void join_many_groups(void)
 {
     enum { GROUPS = 2000 };
@@ -133,7 +173,7 @@ int main(void)
 {
     return HARNESS("proc", lists_open_descriptors_in_ascending_order_without_its_own,
                    lists_threads_by_id_and_name, says_what_a_descriptor_is,
-                   has_no_name_for_what_is_gone,
+                   has_no_name_for_what_is_gone, tells_whether_one_of_its_threads_is_at_work,
                    reads_the_status_of_a_thread_that_is_in_many_groups,
                    joins_a_thread_in_time_or_says_that_it_does_not_end);
 }

@@ -165,6 +165,7 @@ struct maker {
     int pid;
     int report; /* an outcome comes from here */
     int stop, leave, signalled;
+    int64_t patience_ms;
 };
 
 static void make(struct maker *maker, int report)
@@ -173,8 +174,10 @@ static void make(struct maker *maker, int report)
     signalled = maker->signalled;
     (void)sigaction(SIGCHLD, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    const struct standin_request request = {
-        .manager = address, .size = address_size, .stop = maker->stop};
+    const struct standin_request request = {.manager = address,
+                                            .size = address_size,
+                                            .stop = maker->stop,
+                                            .patience_ms = maker->patience_ms};
     srun_err err = {0};
     struct outcome outcome = {.left = -count_descriptors()};
     outcome.rc = standin_renew(&request, &err);
@@ -189,11 +192,12 @@ static void make(struct maker *maker, int report)
 }
 
 /* It lives until it is told to leave. */
-static struct maker start_maker(void)
+static struct maker start_patient_maker(int64_t patience_ms)
 {
     struct maker maker = {.stop = eventfd(0, EFD_CLOEXEC),
                           .leave = eventfd(0, EFD_CLOEXEC),
-                          .signalled = eventfd(0, EFD_CLOEXEC)};
+                          .signalled = eventfd(0, EFD_CLOEXEC),
+                          .patience_ms = patience_ms};
     int ends[2];
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
     maker.report = ends[0];
@@ -203,6 +207,11 @@ static struct maker start_maker(void)
     ck_assert_int_gt(maker.pid, 0);
     (void)close(ends[1]);
     return maker;
+}
+
+static struct maker start_maker(void)
+{
+    return start_patient_maker((int64_t)LIMIT_MS * harness_slowness());
 }
 
 static struct outcome outcome_of(const struct maker *maker)
@@ -293,7 +302,7 @@ END_TEST
 START_TEST(a_manager_that_does_not_answer_hears_of_no_other_process)
     {
         int manager = listen_here();
-        struct maker maker = start_maker();
+        struct maker maker = start_patient_maker(0); /* as usual */
         int barrier = hear_barrier(manager, maker.pid);
         struct outcome outcome = outcome_of(&maker);
         ck_assert_int_eq(outcome.rc, -ETIMEDOUT);

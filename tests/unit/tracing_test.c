@@ -9,7 +9,6 @@
 #include "runner.h"
 #include "telemetry/meter.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <srun/metrics.h>
 #include <srun/trace.h>
@@ -268,7 +267,7 @@ START_TEST(ends_in_time_when_nobody_takes_its_spans)
         (void)stage_finish(&stage);
         int64_t before = harness_now_ms();
         stage_clear(&stage);
-        ck_assert_int_lt(harness_now_ms() - before, 3000 * harness_slowness());
+        ck_assert_int_lt(harness_now_ms() - before, REAL_LIMIT_MS); /* else never */
         assert_logged(&stage, "msg=\"spans were lost\" lost=8");
         assert_logged(&stage, "msg=\"traces have ended\"");
         close_stage();
@@ -308,28 +307,30 @@ static void never_answer(void *user, srun_observer *observer)
         (void)pause();
 }
 
-static void *collect(void *arg)
+/* Until the callback hangs. Where the machine is busy it may not even have begun in time: then it
+ * was taken back, and is asked again. */
+static void collect_until_it_hangs(struct telemetry_reader *reader, sem_t *called)
 {
     const struct telemetry_metric *metrics;
-    struct telemetry_reader *reader = arg;
-    (void)telemetry_collect(reader, clock_real_now() + 10 * NS_PER_MS, &metrics);
-    return NULL;
+    struct timespec until;
+    do {
+        (void)telemetry_collect(reader, clock_real_now() + 10 * NS_PER_MS, &metrics);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec++;
+    } while (sem_clockwait(called, CLOCK_MONOTONIC, &until) != 0);
 }
 
 static void end_with_a_callback_that_hangs(void)
 {
     static sem_t called;
     struct telemetry_reader *reader;
-    pthread_t thread;
     (void)sem_init(&called, 0, 0);
     open_stage(NULL);
     (void)srun_observable_gauge(srun_runner_meter(stage.runner), "g", NULL, never_answer, &called);
     ck_assert_int_eq(telemetry_reader_new(&reader, stage.runner->meters, NULL), 0);
     stage_start(&stage);
     stage_wait(&stage, "web", SRUN_RUNNING);
-    ck_assert_int_eq(pthread_create(&thread, NULL, collect, reader), 0);
-    ck_assert_int_eq(sem_wait(&called), 0);
-    (void)pthread_join(thread, NULL);
+    collect_until_it_hangs(reader, &called);
     stage_terminate(&stage);
     ck_assert_int_eq(stage_finish(&stage), 0);
     ck_assert_ptr_null(srun_runner_free(stage.runner));
