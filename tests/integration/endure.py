@@ -16,7 +16,7 @@ import statistics
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
 
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
@@ -71,7 +71,6 @@ class Server(Process):
         self.pids = []  # of all generations, the first one first
         super().__init__(argv, folder, {"SRUN_PID_FILE": os.path.join(folder, PID_FILE),
                                         "SRUN_UPGRADE_PROBATION": probation, **(env or {})})
-        roomy(self._process.stderr)
         self.wait_for("msg=started ")
         self.pids.append(self.pid)
         eventually(lambda: os.path.exists(os.path.join(folder, PID_FILE)), "a PID file")
