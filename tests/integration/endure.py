@@ -140,7 +140,7 @@ class Clients(Process):
     """programs/endure/load.c."""
 
     def __init__(self, argv):
-        self._marks = 0
+        self._marks = self._counts = 0
         super().__init__(argv, "/")
         self.wait_for("^progress")
 
@@ -155,9 +155,12 @@ class Clients(Process):
         raise AssertionError("no progress")
 
     def answers(self, more, limit=LIMIT):
-        """Waits until that many more answers have come in."""
-        wanted, since = self._last()["answered"] + more, self.mark_now()
-        deadline = time.monotonic() + limit
+        """Waits until that many more answers have come in, from now on."""
+        deadline, since = time.monotonic() + limit, self.mark_now()
+        self._counts += 1
+        self.signal(signal.SIGUSR2)
+        now = self._numbers(self.wait_for(rf"^count {self._counts} ", limit, since))
+        wanted = now["answered"] + more
         while self._last()["answered"] < wanted:
             self.wait_for("^progress", max(0.001, deadline - time.monotonic()), since)
             since = self.mark_now()
