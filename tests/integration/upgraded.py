@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
+from support import BUILD_DIR, LIMIT, Process, check, equal
 
 PLAN = "listen web tcp://127.0.0.1:0"
 POLL = 0.02
@@ -279,8 +279,3 @@ class Manager:
             check(self._more.wait_for(lambda: len(found()) >= count, LIMIT),
                   f"not {count} times {pattern!r}: {self._told}")
             return found()[count - 1]
-
-
-def slowly(seconds):
-    """What a sanitizer makes longer."""
-    return seconds * (4 if SANITIZE else 1)

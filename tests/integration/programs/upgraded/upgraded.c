@@ -18,6 +18,7 @@
  */
 #include "plan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,7 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, ASKERS_MAX = 32, STEP_MS = 10, RESERVE_MS = 50 };
+enum { CLIENTS_MAX = 64, ASKERS_MAX = 32, STEP_MS = 10, RESERVE_MS = 1000 };
 
 static struct {
     struct plan plan;
@@ -229,27 +230,31 @@ static void one_turn(srun_context *ctx, int wake)
         if (!self.clients[i].held)
             self.polled[count++] = (struct pollfd){.fd = self.clients[i].fd, .events = POLLIN};
     }
-    int busy = held > 0 || self.plan.items > 0;
+    int busy = held > 0 || self.plan.queue[0] != '\0';
     (void)poll(self.polled, count, busy || wake < 0 ? STEP_MS : 1000);
     accept_clients(ctx);
     serve_clients(ctx, held > 0 && access("release", F_OK) == 0);
 }
 
-/* The next item that nobody has: taken by a new name, which only one can give it. */
+/* An item that nobody has: taken by a new name, which only one can give it. */
 static void work(srun_context *ctx)
 {
-    static int next;
-    char item[PLAN_WORD + 16], taken[sizeof item + 16];
-    if (!srun_gate_open(ctx) || srun_draining(ctx))
+    if (self.plan.queue[0] == '\0' || !srun_gate_open(ctx) || srun_draining(ctx))
         return;
-    for (int got = 0; next < self.plan.items && !got; next++) {
-        (void)snprintf(item, sizeof item, "%s/%d", self.plan.queue, next);
-        (void)snprintf(taken, sizeof taken, "%s-%d", item, (int)getpid());
-        got = rename(item, taken) == 0;
+    DIR *queue = opendir(self.plan.queue);
+    const struct dirent *entry;
+    for (int got = 0; queue != NULL && !got && (entry = readdir(queue)) != NULL;) {
+        char taken[sizeof entry->d_name + 16];
+        if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name))
+            continue;
+        (void)snprintf(taken, sizeof taken, "%s-%d", entry->d_name, (int)getpid());
+        got = renameat(dirfd(queue), entry->d_name, dirfd(queue), taken) == 0;
         if (got)
-            SRUN_INFO(srun_context_log(ctx), "worked", SRUN_INT("item", next),
+            SRUN_INFO(srun_context_log(ctx), "worked", SRUN_INT("item", atoi(taken)),
                       SRUN_INT("own_pid", (int)getpid()));
     }
+    if (queue != NULL)
+        (void)closedir(queue);
 }
 
 static int on_run(void *user, srun_context *ctx, srun_err *err)
