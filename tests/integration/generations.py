@@ -293,6 +293,7 @@ class Family:
         self.process = Process(argv or [binary], folder, {
             "SRUN_UPGRADE_PROBATION": probation, "SRUN_UPGRADE_HANDSHAKE": handshake,
             "SRUN_UPGRADE_START": start, "SRUN_UPGRADE_ANY_BINARY": "1",
+            "SRUN_STOP_TIMEOUT": LONG, "SRUN_GRACEFUL_TIMEOUT": LONG,
             "SRUN_PID_FILE": self.pid_file, "NOTIFY_SOCKET": self.manager.path, **(env or {})})
         self._mark = 0
         self._named_elsewhere = named_elsewhere

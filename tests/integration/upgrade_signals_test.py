@@ -36,14 +36,16 @@ def nothing_is_left(family, *pids):
 
 @suite.test
 def term_to_the_old_process_in_spawn_ends_both(folder):
-    with Family(folder, orders=[("call:posix_spawn", "hold:gate")]) as family:
-        release = family.gate("gate")
+    orders = [("call:posix_spawn", "hold:gate"), ("stop", "hold:late")]
+    with Family(folder, orders=orders) as family:
+        release, release_stop = family.gate("gate"), family.gate("late")
         family.hup()
         family.wait("msg=fault at=call:posix_spawn")
         family.quiet()
         term(family.first)
         family.wait('msg="upgrade failed" .*this process stops')
         release()
+        release_stop()  # or the thread that is held would be late, and left alone with all there is
         nothing_is_left(family, family.first)
 
 
