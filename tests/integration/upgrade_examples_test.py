@@ -22,7 +22,7 @@ UPGRADES = full(6 if SANITIZE else 20, 200)
 
 # Who is waited for is never cut by the time to stop; who is to be cut has a short one.
 PATIENT = {"SRUN_STOP_TIMEOUT": "10m", "SRUN_GRACEFUL_TIMEOUT": "20m"}
-SOON = {"SRUN_STOP_TIMEOUT": "5s"}  # of which the examples leave a tenth for the end
+SOON = {"SRUN_STOP_TIMEOUT": "10s"}  # of which the examples leave a tenth for the end
 
 
 def http_server(folder, address="127.0.0.1:0", probation="0s", env=None):
