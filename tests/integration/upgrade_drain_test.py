@@ -234,6 +234,22 @@ def what_was_given_up_before_it_began_does_not_begin(folder):
 
 
 @suite.test
+def a_hook_that_is_late_hears_of_the_failure_when_it_has_returned(folder):
+    with running(folder, env={"SRUN_UPGRADE_START": "2s"}) as program:
+        program.touch("tarry")
+        since = program.hup()
+        until(lambda: hooks(program, program.office) == ["before"], "the hook")
+        program.wait_for('msg="upgrade failed".*no new process was started within', since=since)
+        equal(program.info()["state"], "reap", "the state")
+        equal(hooks(program, program.office), ["before"], "the hooks")
+        os.unlink(os.path.join(folder, "tarry"))
+        until(lambda: hooks(program, program.office) == ["before", "failed"], "the hooks")
+        equal([one["others"] for one in program.logged("hook")], ["0", "0"], "at the same time")
+        until(lambda: program.info()["state"] == "idle", "idle")
+        program.stop()
+
+
+@suite.test
 def who_asks_waits_for_success(folder):
     with running(folder) as program:
         equal(program.ask("ask 60000"), "0 \n")

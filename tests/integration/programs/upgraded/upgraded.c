@@ -14,7 +14,8 @@
  *     fail         run ends with an error
  *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
- * the reason. slow: while it is there, the hook does not return from a failure. release: see hold.
+ * the reason. slow: while it is there, the hook does not return from a failure; tarry: nor before
+ * an upgrade. release: see hold.
  */
 #include "plan.h"
 
@@ -366,12 +367,15 @@ static int on_upgrade(void *user, const struct srun_upgrade_event *event, srun_e
 {
     (void)user;
     static const char *const names[] = {"before", "failed", "committed", "rolled_back", "drained"};
+    static _Atomic int inside;
     char reason[PLAN_WORD] = "";
     SRUN_INFO(srun_runner_log(self.runner), "hook", SRUN_STR("step", names[event->step]),
               SRUN_INT("own_pid", (int)getpid()), SRUN_INT("peer", event->peer_pid),
-              SRUN_STR("text", event->text));
-    while (event->step == SRUN_UPGRADE_FAILED && access("slow", F_OK) == 0)
+              SRUN_STR("text", event->text), SRUN_INT("others", inside++));
+    while ((event->step == SRUN_UPGRADE_FAILED && access("slow", F_OK) == 0) ||
+           (event->step == SRUN_UPGRADE_BEFORE && access("tarry", F_OK) == 0))
         (void)poll(NULL, 0, STEP_MS);
+    inside--;
     FILE *file = event->step == SRUN_UPGRADE_BEFORE ? fopen("refuse", "re") : NULL;
     if (file != NULL) {
         (void)!fgets(reason, sizeof reason, file);
