@@ -96,9 +96,9 @@ static void see_off(struct echo *echo, srun_context *ctx)
 
     bool upgraded = srun_context_cause(ctx)->kind == SRUN_CAUSE_UPGRADE;
     SRUN_INFO(srun_context_log(ctx), "seeing off", SRUN_UINT("clients", peers->count));
-    int64_t left;
-    while (upgraded && peers->count > 0 && (left = srun_context_time_left_ms(ctx)) > 100)
-        serve(echo, ctx, (int)left - 100);
+    int64_t left, end = srun_context_time_left_ms(ctx) / 10; /* is for the clean-up */
+    while (upgraded && peers->count > 0 && (left = srun_context_time_left_ms(ctx)) > end)
+        serve(echo, ctx, (int)(left - end));
     SRUN_INFO(srun_context_log(ctx), "seen off", SRUN_UINT("cut", peers->count));
 }
 

@@ -68,17 +68,20 @@ void notify_close(struct notify *notify)
     notify->owed_count = 0;
 }
 
-/* Waits a moment for a busy manager, but not a second time before it has taken something. False: it
- * is busy still. What fails in another way will not get better. */
+/* Waits a moment for a busy manager, but not a second time before it has taken something, nor when
+ * the moment was interrupted (a call with a time limit is never restarted; and who is stopped and
+ * continued again and again would wait for ever). False: it is busy still. What fails in another
+ * way will not get better. */
 static bool send_text(struct notify *notify, const char *text, int flags)
 {
     ssize_t sent;
     if (notify->tired || notify->impatient)
         flags |= MSG_DONTWAIT;
-    do
+    do {
         sent = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | flags,
                       (const struct sockaddr *)&notify->address, notify->address_size);
-    while (sent < 0 && errno == EINTR); /* a call with a time limit is never restarted */
+        flags |= MSG_DONTWAIT;
+    } while (sent < 0 && errno == EINTR);
     notify->tired = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
     return !notify->tired;
 }

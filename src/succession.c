@@ -20,7 +20,6 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#define BARRIER_LIMIT NS_PER_S
 #define PROBE_PAUSE NS_PER_S
 #define BARRIER_PAUSE (20 * NS_PER_MS) /* between two attempts to have one */
 #define START_MAX 10                   /* times upgrade.start_ms, however often it is extended */

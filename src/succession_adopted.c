@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "succession_adopted.h"
 
+#include "base/duration.h"
 #include "base/fd.h"
 #include "log/log.h"
 #include "succession_peer.h"
@@ -55,7 +56,10 @@ void adopted_tell(srun_runner *runner)
         return;
     }
     adoption->request = (struct standin_request){
-        .manager = notify->address, .size = notify->address_size, .stop = stop};
+        .manager = notify->address,
+        .size = notify->address_size,
+        .patience_ns = BARRIER_LIMIT,
+        .stop = stop};
     adoption->job = (struct pool_job){.run = run, .done = done};
     int rc = pool_submit(runner->pool, &adoption->job);
     adoption->busy = rc == 0;

@@ -428,6 +428,7 @@ void peer_take_launch(srun_runner *runner)
     struct succession *succession = of(runner);
     struct succession_launch *done = &succession->launch;
     done->busy = false;
+    report_next_step(runner); /* of an attempt that was given up meanwhile */
     if (done->rc < 0) {
         peer_feed_kind(runner, MACHINE_REFUSED);
         return;

@@ -47,10 +47,10 @@ static void step_done(struct pool_job *job)
     inbox_post(&runner->inbox, &runner->succession.hooks.item);
 }
 
-static void next_step(srun_runner *runner)
+void report_next_step(srun_runner *runner)
 {
     struct succession_hooks *hooks = &runner->succession.hooks;
-    if (hooks->busy || hooks->count == 0)
+    if (hooks->busy || hooks->count == 0 || runner->succession.launch.busy)
         return;
     hooks->now = hooks->waiting[hooks->first];
     hooks->first = (hooks->first + 1) % SUCCESSION_STEPS;
@@ -63,7 +63,7 @@ static void next_step(srun_runner *runner)
 void report_step_done(srun_runner *runner)
 {
     runner->succession.hooks.busy = false;
-    next_step(runner);
+    report_next_step(runner);
     peer_start_launch(runner);
 }
 
@@ -82,7 +82,7 @@ static void tell_step(srun_runner *runner, srun_upgrade_step step, const char *t
         &hooks->waiting[(hooks->first + hooks->count++) % SUCCESSION_STEPS];
     *place = (struct succession_step){.step = step, .peer_pid = runner->succession.peer_pid};
     (void)snprintf(place->text, sizeof place->text, "%s", text);
-    next_step(runner);
+    report_next_step(runner);
 }
 
 /* --- the service manager --------------------------------------------------------------------- */

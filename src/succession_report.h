@@ -23,8 +23,10 @@ void report_action(srun_runner *runner, const struct machine_action *action, int
 /* Calls the hook; on the thread of the caller, which is none of control's. */
 int report_step_now(srun_runner *runner, srun_upgrade_step step, srun_err *err);
 
-/* The hook that was called on the pool has returned. has_steps: it is called, or will be. */
+/* The hook that was called on the pool has returned. has_steps: it is called, or will be.
+ * next_step: one that waits for a launch, which calls it too, can be told. */
 void report_step_done(srun_runner *runner);
+void report_next_step(srun_runner *runner);
 bool report_has_steps(const srun_runner *runner);
 
 void report_publish(srun_runner *runner);

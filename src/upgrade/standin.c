@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define STACK_SIZE (64 * 1024) /* of which it touches a page or two */
-#define PATIENCE NS_PER_S
+#define PATIENCE NS_PER_S /* with the end of a process that was killed */
 #define ANSWER_S 10 /* the stand-in's patience, when all is said */
 #define PAUSE_NS (20 * 1000 * 1000)
 #define FAREWELL (100 * NS_PER_MS)
@@ -169,7 +169,6 @@ static int await(int fd, int stop, int64_t limit_ns)
  */
 static int greet(const struct standin_request *request)
 {
-    int64_t patience = request->patience_ms > 0 ? request->patience_ms * NS_PER_MS : PATIENCE;
     int ends[2];
     struct word barrier;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -178,7 +177,7 @@ static int greet(const struct standin_request *request)
     int rc = send_word(&barrier);
     (void)close(ends[1]);
     if (rc == 0)
-        rc = await(ends[0], request->stop, patience);
+        rc = await(ends[0], request->stop, request->patience_ns);
     (void)close(ends[0]);
     return rc;
 }

@@ -31,12 +31,12 @@
 struct standin_request {
     struct sockaddr_un manager; /* where it listens */
     socklen_t size;
+    int64_t patience_ns; /* with a manager that is busy, before anything has changed */
     int stop; /* when this is readable, it does not begin, or waits for the end no longer */
-    int64_t patience_ms; /* with a manager that is busy, before anything has changed [1000] */
 };
 
-/* To be called when systemd is this process's parent. Waits a second for a manager that is busy,
- * before anything has changed; after that until it has heard all. 0; -ECANCELED: stopped; or a
+/* To be called when systemd is this process's parent. A manager that is busy is waited for,
+ * when something has changed until it has heard all. 0; -ECANCELED: stopped; or a
  * negative errno with a text: then the main process is the one it was. Threads: any but one that
  * others count on; the calling one shares its errno with the stand-in. One call at a time: -EBUSY.
  */

@@ -146,7 +146,7 @@ def rest(server, options, load):
     process = running.wait_process(lambda _: True, 0, "a first answer")
     wait_until(lambda: running.pid in servers.ended or
                time.monotonic_ns() - process["at_ns"] > options.seconds * 0.8e9, "the load",
-               options.seconds + 10, 0.05)
+               options.seconds + servers.LIMIT, 0.05)
     memory = {"serving_kib": memory_kib(process["pid"]),
               "all_kib": server.all_memory_kib(running.pid)}
     return running.end(), memory
@@ -247,6 +247,7 @@ def replaced(argv, env, options, folder):
         times.append((at - told) / 1e6)
         old, pid = pid, int(successor(pid))
         servers.wait_end(old, "the end of the old process")
+        log.wait('msg="the old generation has ended"')  # soon it gives up what that took
     counts = first, descriptors(pid)
     os.kill(pid, signal.SIGTERM)
     servers.wait_end(pid, "the end of the last process")

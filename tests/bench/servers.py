@@ -15,7 +15,7 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-LIMIT = 10.0
+LIMIT = 60.0
 BODY = "x" * 95 + "\\n"  # as long as what http answers
 
 
@@ -148,7 +148,7 @@ class Server:
 
     def __init__(self, folder, options):
         self.folder, self.options = folder, options
-        self.address, self.main, self.old = "", 0, 0
+        self.address, self.main, self.old, self._held = "", 0, 0, None
 
     def settle(self):
         """Most can be told again at once."""
@@ -162,6 +162,13 @@ class Server:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return path
+
+    def _hold_a_port(self):
+        """One that nobody else gets before the server has it, nor when it goes."""
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._held.getsockname()[1]}"
 
     def _listening(self):
         host, port = self.address.split(":")
@@ -219,7 +226,7 @@ class Nginx(Server):
         return version_of([installed("nginx"), "-v"], r"nginx/(\S+)")
 
     def start(self):
-        self.address = f"127.0.0.1:{free_port()}"
+        self._hold_a_port()
         user = "user root root;" if os.geteuid() == 0 else ""
         paths = "".join(f"{kind}_temp_path {self.folder}/{kind};"
                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -267,7 +274,7 @@ class Nginx(Server):
     def settle(self):
         """USR2 is ignored until the old master has gone."""
         if self.old != 0:
-            wait_end(self.old, "the end of the old master", 15)
+            wait_end(self.old, "the end of the old master")
 
     def is_new(self, before, process):
         return process["pid"] in children(self.main)
@@ -288,7 +295,7 @@ class Haproxy(Server):
         return version_of([installed("haproxy"), "-v"], r"version (\d+\.\d+\.\d+)")
 
     def start(self):
-        self.address = f"127.0.0.1:{free_port()}"
+        self._hold_a_port()
         config = self._write("haproxy.cfg", f"""
 global
     maxconn 4000

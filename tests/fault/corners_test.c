@@ -115,7 +115,8 @@ static void ignore(void *arg, int fd, const char *name, unsigned index)
 static void stand_in(void *arg)
 {
     struct standin_request request = {.manager = {.sun_family = AF_UNIX},
-                                      .size = sizeof request.manager};
+                                      .size = sizeof request.manager,
+                                      .patience_ns = NS_PER_S};
     srun_err err = {0};
     int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     (void)arg;

@@ -116,7 +116,7 @@ def copies(folder, count):
         own = os.path.join(folder, f"copy{i}")
         os.mkdir(own)
         servers.append(stack.enter_context(admin_server(
-            own, {"SRUN_DRAIN_TIMEOUT": "1s", "SRUN_STOP_TIMEOUT": "10s"})))
+            own, {"SRUN_DRAIN_TIMEOUT": "5s", "SRUN_STOP_TIMEOUT": "30s"})))
     return stack, servers
 
 

@@ -11,7 +11,7 @@ from support import BUILD_DIR, LIMIT, Suite, check, equal, has_program, run  # n
 
 suite = Suite("bench_upgrade")
 BENCH = os.path.join(BUILD_DIR, "tests", "bench", "bench_upgrade")
-SMALL = ["--upgrades=2", "--gap=20", "--seconds=0.3", "--clients=4", "--rate=200"]
+SMALL = ["--upgrades=2", "--gap=20", "--seconds=2", "--clients=4", "--rate=200"]
 
 
 def bench(folder, *options):

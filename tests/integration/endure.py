@@ -16,7 +16,7 @@ import statistics
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
+from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
 
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
@@ -71,7 +71,6 @@ class Server(Process):
         self.pids = []  # of all generations, the first one first
         super().__init__(argv, folder, {"SRUN_PID_FILE": os.path.join(folder, PID_FILE),
                                         "SRUN_UPGRADE_PROBATION": probation, **(env or {})})
-        roomy(self._process.stderr)
         self.wait_for("msg=started ")
         self.pids.append(self.pid)
         eventually(lambda: os.path.exists(os.path.join(folder, PID_FILE)), "a PID file")
@@ -141,7 +140,7 @@ class Clients(Process):
     """programs/endure/load.c."""
 
     def __init__(self, argv):
-        self._marks = 0
+        self._marks = self._counts = 0
         super().__init__(argv, "/")
         self.wait_for("^progress")
 
@@ -156,9 +155,12 @@ class Clients(Process):
         raise AssertionError("no progress")
 
     def answers(self, more, limit=LIMIT):
-        """Waits until that many more answers have come in."""
-        wanted, since = self._last()["answered"] + more, self.mark_now()
-        deadline = time.monotonic() + limit
+        """Waits until that many more answers have come in, from now on."""
+        deadline, since = time.monotonic() + limit, self.mark_now()
+        self._counts += 1
+        self.signal(signal.SIGUSR2)
+        now = self._numbers(self.wait_for(rf"^count {self._counts} ", limit, since))
+        wanted = now["answered"] + more
         while self._last()["answered"] < wanted:
             self.wait_for("^progress", max(0.001, deadline - time.monotonic()), since)
             since = self.mark_now()

@@ -26,10 +26,12 @@ import socket
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
+from support import BUILD_DIR, LIMIT, SANITIZE, Failure, Process, check, equal
 
 PROGRAM = os.path.join(BUILD_DIR, "tests", "integration", "programs", "generations",
                        "upgrade_server")
+# Waits for a service manager until it answers, and not for a second at most.
+PATIENT = PROGRAM + "_patient"
 
 # For a limit that a test lets pass: long enough that nothing else exceeds it.
 SHORT_MS = 3000 if SANITIZE else 1000
@@ -291,6 +293,7 @@ class Family:
         self.process = Process(argv or [binary], folder, {
             "SRUN_UPGRADE_PROBATION": probation, "SRUN_UPGRADE_HANDSHAKE": handshake,
             "SRUN_UPGRADE_START": start, "SRUN_UPGRADE_ANY_BINARY": "1",
+            "SRUN_STOP_TIMEOUT": LONG, "SRUN_GRACEFUL_TIMEOUT": LONG,
             "SRUN_PID_FILE": self.pid_file, "NOTIFY_SOCKET": self.manager.path, **(env or {})})
         self._mark = 0
         self._named_elsewhere = named_elsewhere
@@ -378,6 +381,20 @@ class Family:
     def hup(self, pid=None):
         """Asks for an upgrade: the first process unless told otherwise."""
         os.kill(pid or self.first, signal.SIGHUP)
+
+    def hup_to(self, place, action):
+        """Asks for an upgrade whose new process does that there. Where limits are short, a slow
+        machine may not let it come so far: then again."""
+        for _ in range(self.tries):
+            self.order(2, place, action)
+            self.mark()
+            self.hup()
+            if self.wait(rf'(msg=fault) at={place} action={action} |msg="upgrade failed"').group(1):
+                return
+            self.alone(self.first)
+            with contextlib.suppress(FileNotFoundError):  # if the process did not read it
+                os.unlink(os.path.join(self.folder, "faults.2"))
+        raise Failure(f"no new process comes to {place}")
 
     def begun(self, generation):
         """The last process of that generation, which was started since the mark."""

@@ -47,6 +47,7 @@ SANITIZE = os.environ.get("SRUN_SANITIZE", "")
 # Seconds that anything may take before a test fails. Never how long a test takes when all is well.
 LIMIT = 120.0 if SANITIZE else 60.0
 MARK = "TEST_PROCESS_MARK"
+_PF_EXITING = 4
 
 
 class Failure(AssertionError):
@@ -153,7 +154,7 @@ def expect(lines, path, anywhere="$."):
 # Processes
 
 
-def roomy(pipe):
+def _make_roomy(pipe):
     """Records are dropped when a pipe stays full for 50 ms, which a reader on a busy machine cannot rule
     out: an upgrade would look as if it had never ended."""
     with contextlib.suppress(PermissionError):  # who is not root may have so many
@@ -188,6 +189,7 @@ class Process:
                 errors="replace", start_new_session=True, preexec_fn=before)
         except OSError as error:
             raise Failure(f"cannot start it: {error}") from None
+        _make_roomy(self._process.stderr)
         self._readers = [threading.Thread(target=self._read_stderr, daemon=True),
                          threading.Thread(target=self._read_stdout, daemon=True)]
         for reader in self._readers:
@@ -265,11 +267,19 @@ class Process:
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/environ", "rb") as file:
-                    if wanted in file.read().split(b"\0"):
-                        found.append(int(pid))
+                    variables = file.read()
+                if wanted in variables.split(b"\0") or not variables and self._is_in_exec(pid):
+                    found.append(int(pid))
             except OSError:
                 pass
         return found
+
+    def _is_in_exec(self, pid):
+        """Who is just being executed has no environment for a moment; neither has who ends."""
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            words = file.read().rsplit(")", 1)[1].split()
+        state, session, flags = words[0], int(words[3]), int(words[6])
+        return session == self.pid and state not in "ZX" and not flags & _PF_EXITING
 
     def wait(self, limit=LIMIT):
         """The exit code, or minus the signal that ended it. Children may live on."""

@@ -8,9 +8,10 @@ import sys
 
 sys.dont_write_bytecode = True
 from support import Suite, check, equal  # noqa: E402
-from upgraded import PLAN, Manager, is_alive, running, until  # noqa: E402
+from upgraded import PLAN, Manager, build, is_alive, running, until  # noqa: E402
 
 suite = Suite("upgrade_adopted")
+PATIENT = [build("upgraded_patient")]  # with a manager that a slow machine lets answer late
 ANEW = "the service manager has looked at this process anew"
 NOT_ANEW = "the service manager may not wait for the end of this process"
 
@@ -59,7 +60,7 @@ def adopted(program, count=1):
 
 @suite.test
 def another_process_is_the_main_one_for_a_moment(folder):
-    with managed(folder) as (manager, program):
+    with managed(folder, argv=PATIENT) as (manager, program):
         old = program.upgrade()
         new = program.office
         adopted(program)
@@ -77,7 +78,7 @@ def another_process_is_the_main_one_for_a_moment(folder):
 
 @suite.test
 def each_generation_does_so_before_the_next_one_is_named(folder):
-    with managed(folder) as (manager, program):
+    with managed(folder, argv=PATIENT) as (manager, program):
         for count in range(1, 5):
             program.upgrade()
             program.upgraded(program.hup())  # begins as soon as it can
@@ -92,7 +93,7 @@ def each_generation_does_so_before_the_next_one_is_named(folder):
 
 @suite.test
 def a_new_process_that_was_named_by_one_that_died_does_so_too(folder):
-    with managed(folder, hold=True) as (manager, program):
+    with managed(folder, hold=True, argv=PATIENT) as (manager, program):
         old = program.office
         place = program.hup()
         new = int(manager.wait_for(r"^MAINPID=", pid=old).text.split("=")[1])
@@ -135,7 +136,7 @@ def a_stop_does_not_wait_for_the_manager(folder):
 
 @suite.test
 def a_new_process_that_dies_ends_the_one_that_stands_in_for_it(folder):
-    with managed(folder) as (manager, program):
+    with managed(folder, argv=PATIENT) as (manager, program):
         def hold_the_last(_):
             manager.hold = len(manager.parents) == 2
         manager.then = hold_the_last

@@ -200,7 +200,7 @@ def path_that_is_dropped_is_removed_by_an_orphan(folder):
         hold.release()
         equal(family.took_over(2), new, "the process that took over")
         family.serves(new)
-        check(not os.path.exists(spare), "it is left")
+        eventually(lambda: not os.path.exists(spare), "it is left")
         family.survives(new, 2)
 
 

@@ -264,7 +264,7 @@ def what_others_may_write_runs_when_that_is_allowed(folder):
 @suite.test
 def a_program_that_says_nothing_is_refused_after_the_limit(folder):
     refused(folder, lambda path: rewrite(path, lambda content: b"#!/bin/sh\nexec sleep 1000\n"),
-            "does not answer in hello", SRUN_UPGRADE_HANDSHAKE="3s")
+            "does not answer in hello", SRUN_UPGRADE_HANDSHAKE="10s")
 
 
 @suite.test

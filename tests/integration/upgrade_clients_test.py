@@ -49,6 +49,8 @@ class HalfOpen:
         self._silent, self._half, self._quarter = (dial(family.address) for _ in range(3))
         self._half.sendall(b"wh")
         self._quarter.sendall(b"w")
+        with dial(family.address) as last:  # is accepted after these, so they were, and by the old one
+            equal(who(last).pid, family.first, "who answers")
 
     def during(self):
         equal(who(self._half, b"o\n").pid, self._family.first, "who answers")

@@ -112,9 +112,7 @@ def hangs(folder, place):
     with Family(folder, handshake=f"{SHORT_MS}ms", start=f"{2 * SHORT_MS}ms") as family:
         family.may_cut = 2 if place == "send:SERVING" else 0
         family.tries = 5
-        family.order(2, place, "stop")
-        family.hup()
-        family.wait(rf"msg=fault at={place} action=stop ")
+        family.hup_to(place, "stop")
         family.wait('msg="upgrade failed".*does not answer')
         family.survives(family.first)
 
@@ -125,10 +123,9 @@ for words, place in PLACES.items():
 
 @suite.test
 def new_process_that_hangs_in_probation_is_rolled_back(folder):
-    with Family(folder, probation=LONG, handshake=f"{SHORT_MS}ms") as family:
+    with Family(folder, probation=LONG, handshake=f"{5 * SHORT_MS}ms") as family:
         family.tries, family.may_cut = 5, 2
-        family.hup()
-        new = family.took_over(2)
+        new = family.upgrade(family.first, 2)
         family.serves(new)
         os.kill(new, signal.SIGSTOP)
         family.wait('msg="rolled back".*does not answer')

@@ -11,7 +11,7 @@ import time
 sys.dont_write_bytecode = True
 from support import LIMIT, Process, Suite, check, connect, equal, has_program  # noqa: E402
 from support import program as example  # noqa: E402
-from upgraded import PLAN, connect_to, is_alive, read_all, running, slowly, until  # noqa: E402
+from upgraded import PLAN, connect_to, is_alive, read_all, running, until  # noqa: E402
 
 suite = Suite("upgrade_drain")
 PROBATION = {"SRUN_UPGRADE_PROBATION": "300s"}
@@ -100,13 +100,13 @@ def a_request_during_a_start_is_remembered_once(folder):
 
 @suite.test
 def the_time_to_stop_ends_a_drain(folder):
-    with running(folder, env={"SRUN_STOP_TIMEOUT": "2s"}) as program:
+    with running(folder, env={"SRUN_STOP_TIMEOUT": "3s"}) as program:
         old, clients = program.office, [program.held() for _ in range(8)]
-        program.upgraded(program.hup())
         begun = time.monotonic()
-        program.gone(old)
+        program.upgraded(program.hup())
+        program.gone(old)  # though its clients stay
         took = time.monotonic() - begun
-        check(1.5 <= took <= 2.2 + slowly(3), f"the old process ended after {took:g} s")
+        check(took >= 1.9, f"the old process ended after {took:g} s")
         equal([read_all(client) for client in clients], [""] * 8, "answers")
         equal([one["cut"] for one in program.logged("ends", 1)], ["8"])
         program.serves(program.office)
@@ -118,7 +118,7 @@ def a_server_of_http_counts_what_it_cuts(folder):
     if not has_program("http"):
         print("    skipped: the http example was not built")
         return
-    env = {"SRUN_STOP_TIMEOUT": "2s", "SRUN_UPGRADE_PROBATION": "0s"}
+    env = {"SRUN_STOP_TIMEOUT": "5s", "SRUN_UPGRADE_PROBATION": "0s"}
     argv = [example("http"), "--http.address=tcp://127.0.0.1:0"]
     with Process(argv, folder, env) as process, contextlib.ExitStack() as stack:
         address = process.wait_for(r"msg=listening .*address=tcp://(\S+)").group(1)
@@ -127,12 +127,12 @@ def a_server_of_http_counts_what_it_cuts(folder):
         for client in clients:  # who begins to listen to a long answer, and then does not
             client.request("GET", "/stream?mb=512")
             equal(client.getresponse().status, 200, "status")
+        begun = time.monotonic()
         process.signal(signal.SIGHUP)
         new = int(process.wait_for(r"msg=upgraded .*new_pid=(\d+)").group(1))
-        begun = time.monotonic()
-        equal(process.wait(LIMIT) in (0, 1, 4), True, "exit code")
+        equal(process.wait(LIMIT) in (0, 1, 4), True, "exit code")  # though its clients stay
         took = time.monotonic() - begun
-        check(1.5 <= took <= 2.2 + slowly(3), f"the old process ended after {took:g} s")
+        check(took >= 4, f"the old process ended after {took:g} s")
         process.wait_for(r"msg=drained .*cut=8\b")
         os.kill(new, signal.SIGTERM)
         until(lambda: not is_alive(new), "the end")
@@ -220,7 +220,7 @@ def the_program_may_refuse(folder):
 
 @suite.test
 def what_was_given_up_before_it_began_does_not_begin(folder):
-    with running(folder, env={"SRUN_UPGRADE_START": "500ms"}) as program:
+    with running(folder, env={"SRUN_UPGRADE_START": "3s"}) as program:  # the first one begins in time
         program.touch("slow")
         program.touch("refuse", "not now")
         program.hup()
@@ -230,6 +230,22 @@ def what_was_given_up_before_it_began_does_not_begin(folder):
         os.unlink(os.path.join(folder, "slow"))
         until(lambda: program.info()["state"] == "idle", "idle")
         equal(hooks(program, program.office), ["before", "failed", "failed"], "the hooks")
+        program.stop()
+
+
+@suite.test
+def a_hook_that_is_late_hears_of_the_failure_when_it_has_returned(folder):
+    with running(folder, env={"SRUN_UPGRADE_START": "2s"}) as program:
+        program.touch("tarry")
+        since = program.hup()
+        until(lambda: hooks(program, program.office) == ["before"], "the hook")
+        program.wait_for('msg="upgrade failed".*no new process was started within', since=since)
+        equal(program.info()["state"], "reap", "the state")
+        equal(hooks(program, program.office), ["before"], "the hooks")
+        os.unlink(os.path.join(folder, "tarry"))
+        until(lambda: hooks(program, program.office) == ["before", "failed"], "the hooks")
+        equal([one["others"] for one in program.logged("hook")], ["0", "0"], "at the same time")
+        until(lambda: program.info()["state"] == "idle", "idle")
         program.stop()
 
 
@@ -353,6 +369,24 @@ def a_start_of_many_steps_is_followed_by_an_old_process_that_reads_late(folder):
         program.stop()
 
 
+class Queue:
+    """Items, of which there are always some to be worked off while one looks."""
+
+    def __init__(self, folder):
+        self.folder, self.count = os.path.join(folder, "queue"), 0
+        os.mkdir(self.folder)
+        self.has(300)
+
+    def left(self):
+        return [name for name in os.listdir(self.folder) if "-" not in name]
+
+    def has(self, least=50):
+        for _ in range(least - len(self.left())):
+            with open(os.path.join(self.folder, str(self.count)), "w", encoding="utf-8"):
+                self.count += 1
+        return True
+
+
 def worked(program):
     """(item, process), in the order of the log."""
     return [(int(one["item"]), int(one["own_pid"])) for one in program.logged("worked")]
@@ -360,35 +394,35 @@ def worked(program):
 
 @suite.test
 def no_item_of_a_queue_is_worked_twice(folder):
-    queue, count = os.path.join(folder, "queue"), 300
-    os.mkdir(queue)
-    for item in range(count):
-        with open(os.path.join(queue, str(item)), "w", encoding="utf-8"):
-            pass
-    plan = PLAN + f"\nqueue {queue}\nitems {count}"
-    with running(folder, plan, env=PROBATION) as program:
+    queue = Queue(folder)
+    with running(folder, PLAN + f"\nqueue {queue.folder}", env=PROBATION) as program:
         first = program.office
-        until(lambda: len(worked(program)) >= 10, "10 items")
+
+        def works(pid, more=10):
+            """It works off so many more."""
+            before = sum(who == pid for _, who in worked(program))
+            until(lambda: queue.has() and
+                  sum(who == pid for _, who in worked(program)) >= before + more,
+                  f"{more} items of pid {pid}")
+        works(first)
         second = program.upgraded(program.hup())
         program.wait_for('msg="told to drain".*draining=1')
         paused = worked(program)
-        until(lambda: sum(pid == second for _, pid in worked(program)) >= 10, "10 items more")
+        works(second)
         late = [pid for _, pid in worked(program)[len(paused):] if pid == first]
         check(len(late) <= 1, f"the old process went on: {len(late)} items")
         os.kill(second, signal.SIGKILL)
         program.wait_for('msg="rolled back"')
         program.office = first
-        before = sum(pid == first for _, pid in worked(program))
-        until(lambda: sum(pid == first for _, pid in worked(program)) >= before + 10,
-              "the old process works again")
+        works(first)
         program.upgraded(program.hup())
-        until(lambda: not [name for name in os.listdir(queue) if "-" not in name],
-              "the end of the queue")
-        names = os.listdir(queue)
-        equal(sorted(int(name.split("-")[0]) for name in names), list(range(count)), "items")
+        until(lambda: not queue.left(), "the end of the queue")
+        names = os.listdir(queue.folder)
+        equal(sorted(int(name.split("-")[0]) for name in names), list(range(queue.count)), "items")
+        until(lambda: len(worked(program)) >= queue.count - 1, "what was worked")
         items = [item for item, _ in worked(program)]
         equal(len(items), len(set(items)), "items that were worked")
-        check(count - len(set(items)) <= 1, "items that died with the process")
+        check(queue.count - len(set(items)) <= 1, "items that died with the process")
         program.stop()
         program.gone(first)
 

@@ -22,6 +22,7 @@ UPGRADES = full(6 if SANITIZE else 20, 200)
 
 # Who is waited for is never cut by the time to stop; who is to be cut has a short one.
 PATIENT = {"SRUN_STOP_TIMEOUT": "10m", "SRUN_GRACEFUL_TIMEOUT": "20m"}
+SOON = {"SRUN_STOP_TIMEOUT": "10s"}  # of which the examples leave a tenth for the end
 
 
 def http_server(folder, address="127.0.0.1:0", probation="0s", env=None):
@@ -176,7 +177,7 @@ def http_tells_an_idle_client_to_come_back_in_the_probation(folder):
 
 @suite.test
 def http_leaves_an_idle_client_alone_until_the_time_is_over(folder):
-    with http_server(folder, env={"SRUN_STOP_TIMEOUT": "1s"}) as server:
+    with http_server(folder, env=SOON) as server:
         with contextlib.closing(connect(server.address("http"))) as idle:
             ask(idle, "GET", "/")
             since = server.mark_now()
@@ -192,7 +193,7 @@ def http_answers_a_slow_request_over_the_switch(folder):
     with http_server(folder, env={"SRUN_LOG_LEVEL": "debug"}) as server:
         address = server.address("http")
         with contextlib.closing(connect(address)) as slow:
-            slow.request("GET", "/slow?ms=1500")
+            slow.request("GET", "/slow?ms=10000")  # longer than any upgrade takes
             server.wait_for("path=/slow")
             since = server.mark_now()
             server.upgrade()
@@ -390,7 +391,7 @@ def echo_keeps_a_client_until_it_leaves(folder):
 
 @suite.test
 def echo_cuts_a_client_when_the_time_is_over(folder):
-    with echo_server(folder, env={"SRUN_STOP_TIMEOUT": "1s"}) as server:
+    with echo_server(folder, env=SOON) as server:
         with dial(server) as staying:
             echoes(staying, b"before")
             since = server.mark_now()

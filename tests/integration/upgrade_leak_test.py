@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a careless library does to its process does not reach the next generations."""
 import collections
+import contextlib
 import os
 import re
 import signal
@@ -31,8 +32,9 @@ def descriptors(pid):
     """How many there are of each name."""
     names = collections.Counter()
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        name = os.readlink(f"/proc/{pid}/fd/{fd}")
-        names[re.sub(r":\[(\d+)\]$", "", name)] += 1
+        with contextlib.suppress(OSError):  # it has just been closed
+            name = os.readlink(f"/proc/{pid}/fd/{fd}")
+            names[re.sub(r":\[(\d+)\]$", "", name)] += 1
     return dict(names)
 
 
@@ -70,17 +72,19 @@ def seen(pid):
 
 
 def settled(pid):
-    """The same, when no thread is just being started: until it runs all its signals are blocked."""
+    """The same, when no thread is just being started, until which all its signals are blocked, and
+    those have ended that the library has for what takes a moment."""
     def calm():
         now = seen(pid)
-        return None if any(mask.startswith("ffffffff") for _, mask in now["threads"]) else now
-    return eventually(calm, "threads that have started", limit=20)
+        return None if any(mask.startswith("ffffffff") or name == "srun:ops"
+                           for name, mask in now["threads"]) else now
+    return eventually(calm, "threads that have started")
 
 
 def same(pid, expected, what):
     """It comes to be so: threads that have had their use end a moment later."""
     eventually(lambda: not [k for k, v in seen(pid).items() if v != expected[k]] or None,
-               what, limit=20)
+               what)
 
 
 def check_same(pid, expected, what):
@@ -108,9 +112,10 @@ def zombies(served):
     """Children of the process that nobody has waited for."""
     pid, found = served.served_by(), []
     for task in os.listdir(f"/proc/{pid}/task"):
-        for child in read(pid, f"task/{task}/children").split():
-            if status(int(child), "State")["State"].startswith("Z"):
-                found.append(child)
+        with contextlib.suppress(OSError):  # a thread or a child that has just ended
+            for child in read(pid, f"task/{task}/children").split():
+                if status(int(child), "State")["State"].startswith("Z"):
+                    found.append(child)
     return found
 
 

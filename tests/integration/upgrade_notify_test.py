@@ -10,9 +10,10 @@ import time
 
 sys.dont_write_bytecode = True
 from support import LIMIT, Suite, check, equal  # noqa: E402
-from upgraded import PLAN, Manager, build, read_all, running, slowly, until  # noqa: E402
+from upgraded import PLAN, Manager, build, read_all, running, until  # noqa: E402
 
 suite = Suite("upgrade_notify")
+PATIENT = [build("upgraded_patient")]  # with a manager that a slow machine lets answer late
 
 
 @contextlib.contextmanager
@@ -41,8 +42,8 @@ def essence(told, names):
 
 @suite.test
 def an_upgrade_is_told_in_order(folder):
-    with managed(folder) as (manager, program):
-        old, since = program.office, len(manager.told)
+    with managed(folder, argv=PATIENT) as (manager, program):
+        old, since = program.office, manager.caught_up()
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         program.upgrade()
         new = program.office
@@ -65,19 +66,20 @@ def an_upgrade_is_told_in_order(folder):
 @suite.test
 def a_barrier_that_is_held_delays_for_a_second_at_most(folder):
     with managed(folder, hold=True) as (manager, program):
-        old = program.office
+        old, begun = program.office, time.monotonic()
         program.upgrade()
         barrier = manager.wait_for("^BARRIER=1", pid=old)
         ready = manager.wait_for("^READY=1", pid=program.office)
-        took = ready.at - barrier.at
-        check(0.9 <= took <= slowly(4), f"READY=1 came {took:g} s after the barrier")
+        told = manager.told
+        check(told.index(barrier) < told.index(ready), f"{told}")
+        check(0.9 <= ready.at - begun <= 20, f"READY=1 came after {ready.at - begun:g} s")
         program.stop()
 
 
 @suite.test
 def a_failure_is_told_so_that_no_reload_hangs(folder):
     with managed(folder) as (manager, program):
-        since = len(manager.told)
+        since = manager.caught_up()
         program.plan(PLAN + "\nfail no more paper")
         program.fails("no more paper", "init")
         manager.wait_for("^STATUS=upgrade failed: .*no more paper", pid=program.office)
@@ -91,8 +93,8 @@ def a_failure_is_told_so_that_no_reload_hangs(folder):
 
 @suite.test
 def a_failure_after_the_new_process_was_named_takes_that_back(folder):
-    with managed(folder, hold=True) as (manager, program):
-        old, since = program.office, len(manager.told)
+    with managed(folder, hold=True, argv=PATIENT) as (manager, program):
+        old, since = program.office, manager.caught_up()
         place = program.hup()
         new = int(manager.wait_for(r"^MAINPID=").text.split("=")[1])
         os.kill(new, signal.SIGKILL)
@@ -102,6 +104,7 @@ def a_failure_after_the_new_process_was_named_takes_that_back(folder):
               [("old", "RELOADING=1"), ("old", "MONOTONIC_USEC"), ("old", "MAINPID=new"),
                ("old", "BARRIER=1"), ("old", "MAINPID=old"), ("old", "READY=1")])
         program.serves(old)
+        manager.hold = False
         program.upgrade()
         program.stop()
 
@@ -112,7 +115,7 @@ def a_rollback_names_the_old_process_again(folder):
         old = program.office
         new = program.upgraded(program.hup())
         manager.wait_for("^READY=1", pid=new)
-        since = len(manager.told)
+        since = manager.caught_up()
         os.kill(new, signal.SIGKILL)
         program.wait_for('msg="rolled back"')
         manager.wait_for("^STATUS=rolled back: .*killed by SIGKILL", pid=old)
@@ -128,10 +131,9 @@ def a_rollback_names_the_old_process_again(folder):
 @suite.test
 def of_many_requests_only_the_one_that_is_remembered_is_told_and_again_when_it_begins(folder):
     with managed(folder) as (manager, program):
-        first, since = program.office, len(manager.told)
+        first, since = program.office, manager.caught_up()
         program.plan(PLAN + "\nwait go\nfail no more paper")
-        program.hup()
-        place = program.mark_now()
+        place = program.hup()
         program.wait_for("msg=begins", since=place)
         for count in range(2, 7):
             program.hup()
@@ -153,7 +155,7 @@ def of_many_requests_only_the_one_that_is_remembered_is_told_and_again_when_it_b
 @suite.test
 def a_refusal_is_told_as_ready(folder):
     with managed(folder, env={"SRUN_SUPERVISED": "true"}) as (manager, program):
-        since = len(manager.told)
+        since = manager.caught_up()
         program.fails("SRUN_SUPERVISED: somebody counts on this very process")
         manager.wait_for("^STATUS=upgrade failed: SRUN_SUPERVISED")
         equal(essence(manager.told[since:], {program.office: "old"}),
@@ -210,7 +212,7 @@ def a_manager_that_does_not_listen_delays_for_a_moment_only(folder):
             begun = time.monotonic()
             program.gone(program.upgrade())
             took = time.monotonic() - begun
-            check(took <= slowly(12), f"the upgrade took {took:g} s")
+            check(took <= 30, f"the upgrade took {took:g} s")
             program.stop()
 
 
@@ -286,10 +288,10 @@ def the_watchdog_is_fed_by_the_one_in_office(folder):
         program.upgraded(place)
         manager.wait_for("^READY=1", pid=new)
         program.wait_for("msg=\"told to drain\"")
-        since = len(manager.told)
+        since = manager.caught_up()
         manager.wait_for("^WATCHDOG=1", 4, pid=new)
         equal([one for one in manager.told[since:] if one.pid == old], [], "told by the old one")
-        since = len(manager.told)
+        since = manager.caught_up()
         os.kill(new, signal.SIGKILL)
         program.wait_for('msg="rolled back"')
         fed = sum(one.text == "WATCHDOG=1" and one.pid == old for one in manager.told)

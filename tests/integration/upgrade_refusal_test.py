@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from generations import PROGRAM, SHORT_MS, Family, cell
+from generations import LONG, PROGRAM, SHORT_MS, Family, cell
 from support import Suite, check
 
 suite = Suite("upgrade_refusal")
@@ -96,11 +96,11 @@ for words, (change, reason) in FILES.items():
     cell(suite, f"a_file_that_is_{words}_leaves_the_old_process_serving", file_is, change, reason)
 
 
-def other_program(folder, text, reason):
+def other_program(folder, text, reason, handshake=LONG):
     binary, good = os.path.join(folder, "server"), os.path.join(folder, "good")
     shutil.copy(PROGRAM, good)
     os.link(good, binary)
-    with Family(folder, binary=binary, handshake=f"{SHORT_MS}ms") as family:
+    with Family(folder, binary=binary, handshake=handshake) as family:
         family.tries = 5
         os.unlink(binary)
         with open(binary, "w", encoding="utf-8") as file:
@@ -115,7 +115,7 @@ def other_program(folder, text, reason):
 cell(suite, "another_program_that_ends_leaves_the_old_process_serving", other_program,
      "#!/bin/sh\nexit 0\n", "exited with 0")
 cell(suite, "another_program_that_says_nothing_leaves_the_old_process_serving", other_program,
-     "#!/bin/sh\nexec sleep 1000\n", "does not answer")
+     "#!/bin/sh\nexec sleep 1000\n", "does not answer", f"{SHORT_MS}ms")
 
 
 # What it says of itself

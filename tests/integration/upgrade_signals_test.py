@@ -2,9 +2,10 @@
 """SIGTERM to one of the two, and SIGHUP again, wherever an upgrade is."""
 import contextlib
 import os
+import re
 import signal
 
-from generations import LONG, Family, cell
+from generations import LONG, PATIENT, PROGRAM, Family, cell, eventually, read
 from support import Suite, check, equal
 
 suite = Suite("upgrade_signals")
@@ -14,6 +15,13 @@ STORM = 1000  # as fast as they can be sent
 
 def term(pid):
     os.kill(pid, signal.SIGTERM)
+
+
+def at(place, **how):
+    """A family; one that is to be in the barrier stays there until its manager answers."""
+    family = Family(binary=PATIENT if place == "sent:READY" else PROGRAM, **how)
+    family.manager.patient = place == "sent:READY"
+    return family
 
 
 def nothing_is_left(family, *pids):
@@ -28,20 +36,21 @@ def nothing_is_left(family, *pids):
 
 @suite.test
 def term_to_the_old_process_in_spawn_ends_both(folder):
-    with Family(folder, orders=[("call:posix_spawn", "hold:gate")]) as family:
-        release = family.gate("gate")
+    orders = [("call:posix_spawn", "hold:gate"), ("stop", "hold:late")]
+    with Family(folder, orders=orders) as family:
+        release, release_stop = family.gate("gate"), family.gate("late")
         family.hup()
         family.wait("msg=fault at=call:posix_spawn")
         family.quiet()
         term(family.first)
         family.wait('msg="upgrade failed" .*this process stops')
         release()
+        release_stop()  # or the thread that is held would be late, and left alone with all there is
         nothing_is_left(family, family.first)
 
 
 def term_to_old(folder, place):
-    with Family(folder) as family:
-        family.manager.patient = place == "sent:READY"
+    with at(place, folder=folder) as family:
         hold = family.hold(2, place)
         family.hup()
         new = hold.wait()
@@ -93,8 +102,7 @@ def term_to_the_old_process_in_drain_leaves_the_new_one_serving(folder):
 
 
 def term_to_new(folder, place):
-    with Family(folder) as family:
-        family.manager.patient = place == "sent:READY"
+    with at(place, folder=folder) as family:
         hold = family.hold(2, place)
         family.hup()
         new = hold.wait()
@@ -164,10 +172,21 @@ def term_to_the_new_process_in_drain_ends_it_while_the_old_one_finishes(folder):
 
 
 def hups(pid, count):
-    """The process may end meanwhile."""
+    """The process may end meanwhile; else it has taken the last one, which might be a request of
+    its own if it came later."""
     with contextlib.suppress(ProcessLookupError):
         for _ in range(count):
             os.kill(pid, signal.SIGHUP)
+    eventually(lambda: not hup_is_pending(pid), "SIGHUP is not taken")
+
+
+def hup_is_pending(pid):
+    try:
+        status = read(f"/proc/{pid}/status")
+    except ProcessLookupError:
+        return False
+    found = re.search(r"^State:\s*[^ZX].*^ShdPnd:\s*(\w+)", status, flags=re.M | re.S)
+    return found and int(found.group(1), 16) >> (signal.SIGHUP - 1) & 1
 
 
 def runs_once_more(family):
@@ -181,8 +200,7 @@ def runs_once_more(family):
 
 def hup_again(folder, count, place, state):
     orders = [(place, "hold:gate")] if place == "call:posix_spawn" else []
-    with Family(folder, orders=orders) as family:
-        family.manager.patient = place == "sent:READY"
+    with at(place, folder=folder, orders=orders) as family:
         release = family.gate("gate") if orders else None
         hold = None if orders else family.hold(2, place)
         family.hup()

@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 
-from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal, roomy
+from support import BUILD_DIR, LIMIT, Process, check, equal
 
 PLAN = "listen web tcp://127.0.0.1:0"
 POLL = 0.02
@@ -42,10 +42,11 @@ def until(condition, what, limit=LIMIT):
 
 
 def is_alive(pid):
-    """A zombie is dead."""
+    """A zombie is dead, once its last thread has ended too."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            words = file.read().rsplit(")", 1)[1].split()
+            return words[0] not in "ZX" or int(words[17]) > 1
     except OSError:
         return False
 
@@ -86,7 +87,6 @@ class Program(Process):
         limits = {"SRUN_UPGRADE_HANDSHAKE": "30s", "SRUN_UPGRADE_PROBATION": "0s",
                   "SRUN_LOG_LEVEL": "debug", "PLAN": os.path.join(folder, "plan"), **(env or {})}
         super().__init__(argv or [build("upgraded_v1")], folder, limits, before)
-        roomy(self._process.stderr)
         self._began = 0
 
     def plan(self, text):
@@ -208,6 +208,7 @@ class Manager:
         self.hold = hold
         self._more = threading.Condition()
         self._told = []
+        self._marks = self._marked = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind(self.address)
@@ -232,6 +233,11 @@ class Manager:
                     pid = int.from_bytes(data[:4], "little")
                 elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                     fds.frombytes(data[:len(data) - len(data) % 4])
+            if text.startswith(b"MARK="):
+                with self._more:
+                    self._marked = int(text[5:])
+                    self._more.notify_all()
+                continue
             self.look(text.decode())
             with self._more:
                 self._told.append(Told(pid, text.decode(), len(fds), time.monotonic()))
@@ -249,6 +255,15 @@ class Manager:
         self._reader.join(LIMIT)
         self._socket.close()
 
+    def caught_up(self):
+        """How many there are, once all that was sent until now has been read."""
+        self._marks += 1
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as other:
+            other.sendto(b"MARK=%d" % self._marks, self.address)
+        with self._more:
+            check(self._more.wait_for(lambda: self._marks == self._marked, LIMIT), "nobody reads")
+            return len(self._told)
+
     @property
     def told(self):
         """All so far."""
@@ -264,8 +279,3 @@ class Manager:
             check(self._more.wait_for(lambda: len(found()) >= count, LIMIT),
                   f"not {count} times {pattern!r}: {self._told}")
             return found()[count - 1]
-
-
-def slowly(seconds):
-    """What a sanitizer makes longer."""
-    return seconds * (4 if SANITIZE else 1)

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 static const char *socket_name, *watchdog_usec, *watchdog_pid;
@@ -246,6 +247,30 @@ START_TEST(tells_a_busy_manager_later_what_counts)
     }
 END_TEST
 
+static void on_alarm(int signo)
+{
+    (void)signo;
+}
+
+START_TEST(waits_for_a_busy_manager_once_however_often_it_is_interrupted)
+    {
+        struct notify notify;
+        int manager = listen_at(private_path());
+        const struct sigaction action = {.sa_handler = on_alarm};
+        const struct itimerval often = {{.tv_usec = 1000}, {.tv_usec = 1000}}, never = {{0}, {0}};
+        socket_name = private_path();
+        ck_assert_int_eq(notify_open(&notify, fake_getenv), 0);
+        keep_busy(&notify);
+        ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+        ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+        notify_send(&notify, "READY=1");
+        ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+        ck_assert(notify_owes(&notify, "READY="));
+        notify_close(&notify);
+        (void)close(manager);
+    }
+END_TEST
+
 START_TEST(keeps_the_latest_for_a_manager_that_stays_busy)
     {
         struct notify notify;
@@ -383,12 +408,14 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS(
-        "notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
-        does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
-        reads_the_watchdog_that_is_meant_for_this_process, tells_a_status_that_is_utf_8,
-        tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
-        tells_a_busy_manager_later_what_counts, keeps_the_latest_for_a_manager_that_stays_busy,
-        says_that_it_is_ready_to_a_manager_that_was_busy, tells_of_the_stop_before_anything_stops,
-        lets_no_reason_to_stop_forge_a_variable);
+    return HARNESS("notify", reaches_a_manager_at_a_path_and_at_an_abstract_name,
+                   does_nothing_without_a_manager, refuses_what_cannot_be_an_address,
+                   reads_the_watchdog_that_is_meant_for_this_process, tells_a_status_that_is_utf_8,
+                   tells_a_status_once_and_as_one_line, is_dropped_when_the_manager_does_not_read,
+                   tells_a_busy_manager_later_what_counts,
+                   waits_for_a_busy_manager_once_however_often_it_is_interrupted,
+                   keeps_the_latest_for_a_manager_that_stays_busy,
+                   says_that_it_is_ready_to_a_manager_that_was_busy,
+                   tells_of_the_stop_before_anything_stops,
+                   lets_no_reason_to_stop_forge_a_variable);
 }

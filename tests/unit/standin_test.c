@@ -165,7 +165,7 @@ struct maker {
     int pid;
     int report; /* an outcome comes from here */
     int stop, leave, signalled;
-    int64_t patience_ms;
+    int64_t patience_ns;
 };
 
 static void make(struct maker *maker, int report)
@@ -177,7 +177,7 @@ static void make(struct maker *maker, int report)
     const struct standin_request request = {.manager = address,
                                             .size = address_size,
                                             .stop = maker->stop,
-                                            .patience_ms = maker->patience_ms};
+                                            .patience_ns = maker->patience_ns};
     srun_err err = {0};
     struct outcome outcome = {.left = -count_descriptors()};
     outcome.rc = standin_renew(&request, &err);
@@ -192,12 +192,12 @@ static void make(struct maker *maker, int report)
 }
 
 /* It lives until it is told to leave. */
-static struct maker start_patient_maker(int64_t patience_ms)
+static struct maker start_patient_maker(int64_t patience_ns)
 {
     struct maker maker = {.stop = eventfd(0, EFD_CLOEXEC),
                           .leave = eventfd(0, EFD_CLOEXEC),
                           .signalled = eventfd(0, EFD_CLOEXEC),
-                          .patience_ms = patience_ms};
+                          .patience_ns = patience_ns};
     int ends[2];
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
     maker.report = ends[0];
@@ -211,7 +211,7 @@ static struct maker start_patient_maker(int64_t patience_ms)
 
 static struct maker start_maker(void)
 {
-    return start_patient_maker((int64_t)LIMIT_MS * harness_slowness());
+    return start_patient_maker((int64_t)LIMIT_MS * harness_slowness() * NS_PER_MS);
 }
 
 static struct outcome outcome_of(const struct maker *maker)
@@ -302,7 +302,7 @@ END_TEST
 START_TEST(a_manager_that_does_not_answer_hears_of_no_other_process)
     {
         int manager = listen_here();
-        struct maker maker = start_patient_maker(0); /* as usual */
+        struct maker maker = start_patient_maker(NS_PER_S); /* as usual */
         int barrier = hear_barrier(manager, maker.pid);
         struct outcome outcome = outcome_of(&maker);
         ck_assert_int_eq(outcome.rc, -ETIMEDOUT);

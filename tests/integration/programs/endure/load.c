@@ -6,15 +6,18 @@
  *                                        second from all of them together
  *     load udp IP:PORT RATE              datagrams to an echo server
  *
- * A line on stderr ten times a second, and for each SIGUSR1 ("mark", after which the longest gap is
- * measured anew); SIGTERM lets each client finish its request, and ends with "sum".
+ * A line on stderr ten times a second, for each SIGUSR1 ("mark", after which the longest gap is
+ * measured anew) and for each SIGUSR2 ("count"); SIGTERM lets each client finish its request, and
+ * ends with "sum".
  *
  *     refused  no connection       lost   a request was sent, and there was no whole answer
  *     late     nothing for 30 s    wrong  an answer that is none
  *     gap_us   the longest time between two answers, whoever got them
+ *     dropped  datagrams for which this end had no room
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -47,15 +50,17 @@ static struct {
     unsigned count, told;
     int64_t pause, last_answer, gap, slowest;
     uint64_t answered, refused, lost, late, wrong;
-    unsigned generation, pid, marks;
+    unsigned generation, pid, marks, counts, dropped;
 } load;
 
-static volatile sig_atomic_t stopping, marked;
+static volatile sig_atomic_t stopping, marked, counted;
 
 static void on_signal(int signo)
 {
     if (signo == SIGUSR1)
         marked++;
+    else if (signo == SIGUSR2)
+        counted++;
     else
         stopping = 1;
 }
@@ -72,11 +77,11 @@ static void tell(const char *word)
     int64_t gap = now_ns() - load.last_answer;
     fprintf(stderr,
             "%s answered=%llu refused=%llu lost=%llu late=%llu wrong=%llu gap_us=%lld "
-            "slowest_us=%lld generation=%u pid=%u\n",
+            "slowest_us=%lld generation=%u pid=%u dropped=%u\n",
             word, (unsigned long long)load.answered, (unsigned long long)load.refused,
             (unsigned long long)load.lost, (unsigned long long)load.late,
             (unsigned long long)load.wrong, (long long)((gap > load.gap ? gap : load.gap) / 1000),
-            (long long)(load.slowest / 1000), load.generation, load.pid);
+            (long long)(load.slowest / 1000), load.generation, load.pid, load.dropped);
 }
 
 static void hang_up(struct client *client)
@@ -243,8 +248,13 @@ static void tell_now_and_then(int64_t *told)
         *told = now;
         tell("progress");
     }
+    char word[32];
+    if (load.counts != (unsigned)counted) {
+        load.counts++;
+        snprintf(word, sizeof word, "count %u", load.counts);
+        tell(word);
+    }
     if (load.marks != (unsigned)marked) {
-        char word[32];
         load.marks++;
         snprintf(word, sizeof word, "mark %u", load.marks);
         tell(word);
@@ -281,7 +291,7 @@ static int ask_udp(unsigned rate)
     for (;;) {
         int64_t now = now_ns();
         if (stopping && end == 0)
-            end = now + LATE_NS / 10;
+            end = now + LATE_NS / 3;
         if (stopping && (load.answered == sent || now > end))
             break;
         if (!stopping && now >= next) {
@@ -304,6 +314,10 @@ static int ask_udp(unsigned rate)
         (void)ppoll(&wait, 1, &limit, NULL);
     }
     load.lost = sent - load.answered;
+    uint32_t about[SK_MEMINFO_DROPS + 1] = {0};
+    socklen_t size = sizeof about;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, about, &size) == 0)
+        load.dropped = about[SK_MEMINFO_DROPS];
     tell("sum");
     return 0;
 }
@@ -325,6 +339,7 @@ int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     setvbuf(stderr, NULL, _IOLBF, 0);
     bool udp = argc == 4 && strcmp(argv[1], "udp") == 0;

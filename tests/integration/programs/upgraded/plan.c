@@ -40,10 +40,8 @@ static void take_line(struct plan *plan, const char *key, const char *value)
     const struct {
         const char *key;
         int *number;
-    } numbers[] = {{"nofile", &plan->nofile},
-                   {"exit", &plan->leave},
-                   {"items", &plan->items},
-                   {"services", &plan->services}};
+    } numbers[] = {
+        {"nofile", &plan->nofile}, {"exit", &plan->leave}, {"services", &plan->services}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(key, texts[i].key) == 0)
             (void)snprintf(texts[i].text, PLAN_WORD, "%s", value);

@@ -16,8 +16,7 @@
  *   keep                   hand over a counter and a pipe
  *   finish                 run ends when a newer generation serves
  *   services N             so many more, which do nothing
- *   queue FOLDER           work off the items there, which are
- *   items N                files named 0 to N-1
+ *   queue FOLDER           work off the items there: files whose name is a number
  */
 #ifndef PLAN_H
 #define PLAN_H
@@ -35,7 +34,7 @@ struct plan {
         int backlog, v6only;
     } listeners[PLAN_LISTENERS];
     unsigned count;
-    int nofile, early, leave, keep, items, finish, services;
+    int nofile, early, leave, keep, finish, services;
     long long extend_ms;
 };
 

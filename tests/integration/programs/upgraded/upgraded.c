@@ -14,10 +14,12 @@
  *     fail         run ends with an error
  *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
- * the reason. slow: while it is there, the hook does not return from a failure. release: see hold.
+ * the reason. slow: while it is there, the hook does not return from a failure; tarry: nor before
+ * an upgrade. release: see hold.
  */
 #include "plan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,7 +33,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, ASKERS_MAX = 32, STEP_MS = 10, RESERVE_MS = 50 };
+enum { CLIENTS_MAX = 64, ASKERS_MAX = 32, STEP_MS = 10, RESERVE_MS = 1000 };
 
 static struct {
     struct plan plan;
@@ -229,27 +231,31 @@ static void one_turn(srun_context *ctx, int wake)
         if (!self.clients[i].held)
             self.polled[count++] = (struct pollfd){.fd = self.clients[i].fd, .events = POLLIN};
     }
-    int busy = held > 0 || self.plan.items > 0;
+    int busy = held > 0 || self.plan.queue[0] != '\0';
     (void)poll(self.polled, count, busy || wake < 0 ? STEP_MS : 1000);
     accept_clients(ctx);
     serve_clients(ctx, held > 0 && access("release", F_OK) == 0);
 }
 
-/* The next item that nobody has: taken by a new name, which only one can give it. */
+/* An item that nobody has: taken by a new name, which only one can give it. */
 static void work(srun_context *ctx)
 {
-    static int next;
-    char item[PLAN_WORD + 16], taken[sizeof item + 16];
-    if (!srun_gate_open(ctx) || srun_draining(ctx))
+    if (self.plan.queue[0] == '\0' || !srun_gate_open(ctx) || srun_draining(ctx))
         return;
-    for (int got = 0; next < self.plan.items && !got; next++) {
-        (void)snprintf(item, sizeof item, "%s/%d", self.plan.queue, next);
-        (void)snprintf(taken, sizeof taken, "%s-%d", item, (int)getpid());
-        got = rename(item, taken) == 0;
+    DIR *queue = opendir(self.plan.queue);
+    const struct dirent *entry;
+    for (int got = 0; queue != NULL && !got && (entry = readdir(queue)) != NULL;) {
+        char taken[sizeof entry->d_name + 16];
+        if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name))
+            continue;
+        (void)snprintf(taken, sizeof taken, "%s-%d", entry->d_name, (int)getpid());
+        got = renameat(dirfd(queue), entry->d_name, dirfd(queue), taken) == 0;
         if (got)
-            SRUN_INFO(srun_context_log(ctx), "worked", SRUN_INT("item", next),
+            SRUN_INFO(srun_context_log(ctx), "worked", SRUN_INT("item", atoi(taken)),
                       SRUN_INT("own_pid", (int)getpid()));
     }
+    if (queue != NULL)
+        (void)closedir(queue);
 }
 
 static int on_run(void *user, srun_context *ctx, srun_err *err)
@@ -361,12 +367,15 @@ static int on_upgrade(void *user, const struct srun_upgrade_event *event, srun_e
 {
     (void)user;
     static const char *const names[] = {"before", "failed", "committed", "rolled_back", "drained"};
+    static _Atomic int inside;
     char reason[PLAN_WORD] = "";
     SRUN_INFO(srun_runner_log(self.runner), "hook", SRUN_STR("step", names[event->step]),
               SRUN_INT("own_pid", (int)getpid()), SRUN_INT("peer", event->peer_pid),
-              SRUN_STR("text", event->text));
-    while (event->step == SRUN_UPGRADE_FAILED && access("slow", F_OK) == 0)
+              SRUN_STR("text", event->text), SRUN_INT("others", inside++));
+    while ((event->step == SRUN_UPGRADE_FAILED && access("slow", F_OK) == 0) ||
+           (event->step == SRUN_UPGRADE_BEFORE && access("tarry", F_OK) == 0))
         (void)poll(NULL, 0, STEP_MS);
+    inside--;
     FILE *file = event->step == SRUN_UPGRADE_BEFORE ? fopen("refuse", "re") : NULL;
     if (file != NULL) {
         (void)!fgets(reason, sizeof reason, file);
