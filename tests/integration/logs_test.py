@@ -14,7 +14,8 @@ import time
 
 sys.dont_write_bytecode = True
 from otlp import Peers  # noqa: E402
-from support import LIMIT, SANITIZE, Process, Suite, check, equal, has_program, program, request  # noqa: E402
+from support import (LIMIT, SANITIZE, Process, Suite, check, equal, has_program, held_port, parse_line,  # noqa: E402
+                     program, request)
 
 SUITE = Suite("logs")
 PEERS = Peers()
@@ -60,7 +61,7 @@ def in_text(value):
 
 def compare_with_the_line(peer, key, server):
     sent = await_record(peer, key, "request", lambda record: record["attributes"].get("path") == ["stringValue", "/items/x"])
-    line = next(record for record in server.records if record["msg"] == "request" and record.get("path") == "/items/x")
+    line = parse_line(server.wait_for("msg=request .*path=/items/x").string)
     equal((sent["trace"], sent["span"], sent["flags"] & 1), (line["trace_id"], line["span_id"], 1), "the current span")
     equal((sent["scope"], sent["severity"]), (line["logger_scope"], [5, "DEBUG"]), "scope and severity")
     known = {key: in_text(value) for key, value in sent["attributes"].items() if key != "took"}
@@ -172,11 +173,10 @@ def receivers_that_say_nothing_hold_the_end_up_once(folder):
 
 @SUITE.test
 def a_receiver_that_is_not_there_is_told_of_once_and_not_to_itself(folder):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    env = {"SRUN_OTEL_LOG_EXPORTER": "http", "SRUN_OTEL_LOG_EXPORTER_ENDPOINT": f"http://127.0.0.1:{port}",
-           "SRUN_LOG_LEVEL": "debug", "OTEL_BLRP_SCHEDULE_DELAY": "1", "OTEL_BLRP_EXPORT_TIMEOUT": "50", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "2"}
-    with Process(HTTP, folder, env=env) as server:
+    env = {"SRUN_OTEL_LOG_EXPORTER": "http", "SRUN_LOG_LEVEL": "debug", "OTEL_BLRP_SCHEDULE_DELAY": "1",
+           "OTEL_BLRP_EXPORT_TIMEOUT": "50", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "2"}
+    with held_port() as nobody, Process(HTTP, folder, env={
+            **env, "SRUN_OTEL_LOG_EXPORTER_ENDPOINT": f"http://127.0.0.1:{nobody.getsockname()[1]}"}) as server:
         start(server)
         server.wait_for("log records were not sent")
         stop(server)
