@@ -222,8 +222,8 @@ def both_generations_of_an_upgrade_write_files(folder):
         line = server.wait_for(rf'threads were captured" .*file=\S+-(?!{old}\.)(\d+)\.stacks\.txt')
         new = int(line.group(1))
         equal(len(files(folder)), 2, files(folder))
+        equal(server.wait(), 0, "exit code of the old one")  # it is over with the probation
         os.kill(new, signal.SIGTERM)
-        server.wait()
         eventually(lambda: not os.path.exists(f"/proc/{new}"), "both have ended")
     equal(len(files(folder)), 2, files(folder))
 
