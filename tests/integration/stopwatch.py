@@ -22,6 +22,14 @@ def _waited(path):
     return 0
 
 
+def starved(pid):
+    """Seconds that the threads of a process, and the one that asks, have waited for a processor so far."""
+    waited = _waited("/proc/thread-self/schedstat")
+    with contextlib.suppress(OSError):
+        waited += sum(_waited(f"/proc/{pid}/task/{task}/schedstat") for task in os.listdir(f"/proc/{pid}/task"))
+    return waited / 1e9
+
+
 class Stopwatch:
     """Reads now and then until the process has ended: what it waited last is not told afterwards."""
 
