@@ -104,7 +104,7 @@ static int wallet_run(void *self, srun_context *ctx, srun_err *err)
         return rc;
     srun_ready(ctx);
     bool open = false;
-    while (rc != -ECANCELED && !(bank->over && open)) { /* who is slow does not hear of each outage */
+    while (rc != -ECANCELED && !(bank->over && open)) { /* some outage may go unheard */
         struct srun_health health;
         rc = srun_health_next(watch, &health, 5);
         if (rc == 0)

@@ -8,8 +8,8 @@
  *     interrupt                    of the export in flight
  *     fork                         the same export in a forked child
  *
- * At the end of stdin it frees the exporter, and prints how long that took, without what the machine was
- * too busy for.
+ * At the end of stdin it frees the exporter, and prints how long that took, without what it waited
+ * for a processor.
  */
 #include "base/buf.h"
 #include "base/clock.h"
