@@ -127,9 +127,9 @@ class Sender(Lines):
         self.say(f"export {count} {deadline_ms}")
         self._count += 1
 
-    def result(self):
+    def result(self, limit=LIMIT):
         """Of the export that was begun last."""
-        self.wait_for(lambda _: len([one for one in self.lines if "attempts" in one]) >= self._count)
+        self.wait_for(lambda _: len([one for one in self.lines if "attempts" in one]) >= self._count, limit)
         return [line for line in self.lines if "attempts" in line][self._count - 1]
 
     def interrupt(self):
