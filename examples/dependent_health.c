@@ -11,12 +11,14 @@
 #include <srun/srun.h>
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 struct bank {
     int64_t up_ms, outage_ms, outages;
+    atomic_bool over; /* postgres has had them all */
     long accepted, refused;
 };
 
@@ -25,7 +27,7 @@ struct bank {
 static int postgres_run(void *self, srun_context *ctx, srun_err *err)
 {
     (void)err;
-    const struct bank *bank = self;
+    struct bank *bank = self;
     srun_health_push(ctx, SRUN_HEALTH_HEALTHY, NULL); /* first: ledger starts when this is ready */
     srun_ready(ctx);
     for (int64_t n = 0; bank->outages == 0 || n < bank->outages; n++) {
@@ -36,6 +38,7 @@ static int postgres_run(void *self, srun_context *ctx, srun_err *err)
             return 0;
         srun_health_push(ctx, SRUN_HEALTH_HEALTHY, NULL);
     }
+    bank->over = true;
     return 0;
 }
 
@@ -82,8 +85,7 @@ static void wallet_pay(struct bank *bank, srun_context *ctx)
         bank->refused++; /* at once, instead of a time-out for each customer */
 }
 
-/* True when another outage is over. */
-static bool wallet_heard(srun_context *ctx, const struct srun_health *ledger, bool *open)
+static void wallet_heard(srun_context *ctx, const struct srun_health *ledger, bool *open)
 {
     bool was_open = *open;
     *open = ledger->status > SRUN_HEALTH_UNHEALTHY;
@@ -91,7 +93,6 @@ static bool wallet_heard(srun_context *ctx, const struct srun_health *ledger, bo
         SRUN_INFO(srun_context_log(ctx), "taking payments");
     else if (was_open && !*open)
         SRUN_WARN(srun_context_log(ctx), "refusing payments", SRUN_STR("because", ledger->note));
-    return *open && !was_open;
 }
 
 static int wallet_run(void *self, srun_context *ctx, srun_err *err)
@@ -103,12 +104,11 @@ static int wallet_run(void *self, srun_context *ctx, srun_err *err)
         return rc;
     srun_ready(ctx);
     bool open = false;
-    int64_t openings = 0; /* the first one is the snapshot that every subscription begins with */
-    while (rc != -ECANCELED && (bank->outages == 0 || openings <= bank->outages)) {
+    while (rc != -ECANCELED && !(bank->over && open)) { /* some outage may go unheard */
         struct srun_health health;
         rc = srun_health_next(watch, &health, 5);
         if (rc == 0)
-            openings += wallet_heard(ctx, &health, &open);
+            wallet_heard(ctx, &health, &open);
         else if (rc == -ETIMEDOUT)
             wallet_pay(bank, ctx);
     }

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROBE_MS 500
+#define PROBE_MS 2000 /* a busy machine may need one of them */
 #define PATTERN_MAX 256
 #define LIVE_MAX 32
 

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LEAST_MS 1000
+#define LEAST_MS 3000
 #define RETRY_MS 10
 #define BODY_MAX ((size_t)16 << 20)
 #define TOKEN_MAX 512

@@ -23,7 +23,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 sys.dont_write_bytecode = True
 from states import status  # noqa: E402
-from support import BUILD_DIR  # noqa: E402
+from support import BUILD_DIR, held_port  # noqa: E402
 
 SAMPLE = os.path.join(BUILD_DIR, "tests", "browser", "page_sample")
 TOKEN = "open-sesame"
@@ -101,7 +101,8 @@ class Mock:
         self.state, self.also, self.asked, self.posts = state, {}, 0, []
         self.after, self.refuse, self.broken = {}, "", None
         self.policy, self.page = sample()
-        self._open(port)
+        self._held = held_port() if port == 0 else None  # nobody else gets it while we are away
+        self._open(self._held.getsockname()[1] if self._held else port)
 
     def _open(self, port):
         self._server = Server(("127.0.0.1", port), Handler)
@@ -132,6 +133,8 @@ class Mock:
 
     def __exit__(self, *error):
         self.go_away()
+        if self._held:
+            self._held.close()
         return False
 
 

@@ -8,6 +8,7 @@ import sys
 sys.dont_write_bytecode = True
 from desk import PICTURES, Desk, change, renew, run_suite, search, texts, visible  # noqa: E402
 from mock import TOKEN  # noqa: E402
+from endure import eventually  # noqa: E402
 from support import Suite, check, equal  # noqa: E402
 
 suite = Suite("page_use", kind="browser")
@@ -29,7 +30,8 @@ def rests_while_paused_or_hidden(folder):
     with Desk() as (mock, page):
         page.click("#pause")
         page.wait_text("paused at", "#asof")
-        page.js("new Promise(done => setTimeout(done, 300))")  # what was under way comes in
+        eventually(lambda: sum(url.endswith("/status.json") for url in page.requests) == mock.asked,
+                   "what was under way comes in")
         asked = mock.asked
         renew(page)
         page.js("new Promise(done => setTimeout(done, 2300))")

@@ -288,10 +288,11 @@ def a_stop_by_post_ends_the_program_cleanly(folder):
 def the_log_level_changes_and_comes_back(folder):
     with admin_server(folder) as server:
         since = server.mark_now()
-        equal(server.post("/admin/log-level?level=debug&for=300ms").status, 200)
+        equal(server.post("/admin/log-level?level=debug&for=10m").status, 200)
         with contextlib.closing(connect(server.address("http"))) as connection:
             ask(connection, "GET", "/")
         server.wait_for("level=DEBUG .*msg=request", since=since)
+        equal(server.post("/admin/log-level?level=debug&for=300ms").status, 200)
         eventually(lambda: server.json("/status.json")["log_level"] == "info", "info again")
         since = server.mark_now()
         with contextlib.closing(connect(server.address("http"))) as connection:

@@ -13,6 +13,7 @@ import termios
 import time
 
 sys.dont_write_bytecode = True
+from endure import eventually  # noqa: E402
 from scripted import PROGRAM, STEADY, only, open_gate, with_message  # noqa: E402
 from support import (LIMIT, SANITIZE, Load, Process, Suite, check, equal, program, request)  # noqa: E402
 
@@ -383,6 +384,7 @@ def it_sleeps_while_the_program_works(folder):
         server.wait_for("msg=started ")
         load = Load(address, clients=2)
         load.wait(20)
+        eventually(lambda: status_of(server.pid, "State").startswith("S"), "it has gone to sleep after the start")
         before = status_of(server.pid, "voluntary_ctxt_switches")
         load.wait(200)
         equal(status_of(server.pid, "voluntary_ctxt_switches"), before, "wake-ups")

@@ -201,7 +201,7 @@ def play(machines, folder, **more):
            "ANSIBLE_LOCAL_TEMP": os.path.join(folder, "local"), "ANSIBLE_REMOTE_TEMP": os.path.join(folder, "remote"),
            "ANSIBLE_PIPELINING": "1", "LC_ALL": "C.UTF-8"}
     done = subprocess.run([ANSIBLE, "-i", inventory, "-e", json.dumps(more), PLAYBOOK], env=env, capture_output=True,
-                          text=True, timeout=2 * LIMIT, check=False, stdin=subprocess.DEVNULL)
+                          text=True, timeout=4 * LIMIT, check=False, stdin=subprocess.DEVNULL)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -139,7 +139,7 @@ def http_finishes_open_requests(folder):
     with http(folder, env={"SRUN_LOG_LEVEL": "debug"}) as server:
         address = listening(server)
         with contextlib.closing(connect(address)) as slow:
-            slow.request("GET", "/slow?ms=2500")
+            slow.request("GET", "/slow?ms=10000")
             server.wait_for("path=/slow")
             server.signal(signal.SIGTERM)
             server.wait_for("msg=draining .*requests=1")
@@ -230,7 +230,7 @@ def http_holds_wrk(folder):
         return
     with http(folder) as server:
         url = "http://" + listening(server) + "/"
-        done = subprocess.run(["wrk", "-t1", "-c64", "-d1s", "--timeout", "10s", url],
+        done = subprocess.run(["wrk", "-t1", "-c64", "-d1s", "--timeout", f"{LIMIT:g}s", url],
                               capture_output=True, text=True, check=True)
         check("Socket errors" not in done.stdout and "Non-2xx" not in done.stdout, done.stdout)
         server.signal(signal.SIGTERM)
@@ -243,7 +243,7 @@ def http_cuts_nothing_of_wrk(folder):
         return
     with http(folder, PATIENT) as server:
         address = listening(server)
-        wrk = subprocess.Popen(["wrk", "-t1", "-c16", "-d2s", "http://" + address + "/"],
+        wrk = subprocess.Popen(["wrk", "-t1", "-c16", "-d2s", "--timeout", f"{LIMIT:g}s", "http://" + address + "/"],
                                stdout=subprocess.PIPE, text=True)
         with wrk:
             load = Load(address, clients=1)

@@ -302,7 +302,7 @@ def the_first_state_lasted_no_time_before_the_program_began(folder):
 
 @suite.test
 def the_line_of_the_end_names_the_slowest_stop(folder):
-    with script(folder, f"a {STEADY}", f"b {STEADY} stop=sleep:1s", f"c init=sleep:1s {STEADY}"
+    with script(folder, f"a {STEADY}", f"b {STEADY} stop=sleep:3s", f"c init=sleep:3s {STEADY}"
                 ) as process:
         last = stop(process)
         check(last["critical_path"].startswith("b stop"), last["critical_path"])

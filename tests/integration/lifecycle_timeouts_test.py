@@ -57,8 +57,8 @@ def an_init_that_ends_when_cancelled_is_late_but_not_stuck(folder):
 
 @suite.test
 def an_init_may_ask_for_more_time(folder):
-    with script(folder, f"a init=extend:1m,sleep:1500ms {STEADY}",
-                SRUN_INIT_TIMEOUT="1s") as process:
+    with script(folder, f"a init=extend:1m,sleep:4s {STEADY}",
+                SRUN_INIT_TIMEOUT="3s") as process:
         stop(process)
         line = only(process, "takes longer", "a")
         equal((line["phase"], line["asked_for"]), ("init", "1m0s"))
@@ -77,7 +77,7 @@ def a_service_may_have_a_limit_of_its_own(folder):
 @suite.test
 def a_service_that_never_says_ready_is_named_with_its_last_answer(folder):
     with script(folder, f"a {STEADY} {PATIENT}", "b run=block ready=if:index", f"c {STEADY}",
-                SRUN_READY_TIMEOUT=ms(1000)) as process:
+                SRUN_READY_TIMEOUT=ms(3000)) as process:
         last = ends(process, 3, "ready_timeout")
         check(last["why"].startswith("service b: not ready after "), last["why"])
         check(last["why"].endswith(": index is not there"), last["why"])
@@ -196,7 +196,7 @@ def a_read_that_honours_eintr_is_woken_at_the_limit(folder):
 
 @suite.test
 def a_stop_may_ask_for_more_time(folder):
-    with script(folder, f"a {STEADY} stop=extend:1m,sleep:1500ms", SRUN_STOP_TIMEOUT="1s"
+    with script(folder, f"a {STEADY} stop=extend:1m,sleep:4s", SRUN_STOP_TIMEOUT="3s"
                 ) as process:
         stop(process)
         equal(only(process, "takes longer", "a")["phase"], "stop")
@@ -253,7 +253,7 @@ def an_exit_hook_is_told_of_a_stuck_service(folder):
 
 @suite.test
 def services_go_on_working_while_the_program_drains(folder):
-    with script(folder, "a run=ready,tick", SRUN_DRAIN_TIMEOUT="1s") as process:
+    with script(folder, "a run=ready,tick", SRUN_DRAIN_TIMEOUT="3s") as process:
         process.wait_for("msg=tick .*is_ready=1")
         process.signal(signal.SIGTERM)
         ends(process, 0, "signal")
@@ -264,7 +264,7 @@ def services_go_on_working_while_the_program_drains(folder):
         check(len(drained) >= 3, f"ticks while draining: {drained}")
         equal(set(drained[1:]), {"0"}, "readiness while draining")
         equal(only(process, "draining")["cause"], "signal")
-        equal(only(process, "draining")["for"], "1s")
+        equal(only(process, "draining")["for"], "3s")
 
 
 @suite.test
@@ -284,7 +284,7 @@ def a_stop_during_the_start_does_not_drain(folder):
 
 @suite.test
 def a_service_that_fails_while_draining_raises_the_code(folder):
-    with script(folder, f"a {STEADY}", "b run=ready,gate:go,fail:lost", SRUN_DRAIN_TIMEOUT="2s"
+    with script(folder, f"a {STEADY}", "b run=ready,gate:go,fail:lost", SRUN_DRAIN_TIMEOUT="5s"
                 ) as process:
         process.wait_for("msg=started ")
         process.signal(signal.SIGTERM)
@@ -296,7 +296,7 @@ def a_service_that_fails_while_draining_raises_the_code(folder):
 
 @suite.test
 def the_deadline_of_a_running_program_is_a_clean_stop(folder):
-    with script(folder, f"a {STEADY}", f"b {STEADY}", SRUN_DEADLINE_TIMEOUT=ms(1000)) as process:
+    with script(folder, f"a {STEADY}", f"b {STEADY}", SRUN_DEADLINE_TIMEOUT=ms(4000)) as process:
         last = ends(process, 0, "deadline")
         equal(last["why"], "the deadline of the run has come")
         equal(states(process)[-4:], stops("b", "a"), "states")
@@ -315,7 +315,7 @@ def a_deadline_that_comes_during_the_start_is_a_failure(folder):
 
 @suite.test
 def a_missed_heartbeat_is_told_once_and_so_is_its_return(folder):
-    with script(folder, f"a {STEADY}", f"b run=ready,sleep:2s,beat heartbeat=1s") as process:
+    with script(folder, f"a {STEADY}", f"b run=ready,sleep:6s,beat heartbeat=3s") as process:
         process.wait_for("msg=\"heartbeat back\" logger_scope=b")
         stop(process)
         equal(only(process, "heartbeat missed", "b")["level"], "WARN")

@@ -264,7 +264,7 @@ def opentelemetry_s_own_decoder_finds_exemplars(folder):
     check({"route": ["stringValue", "/a"], "user": ["stringValue", '"\\\n\ufffd']} in kept, kept)
 
 
-CONFIGURATION = """global: {scrape_interval: 500ms, scrape_timeout: 500ms}
+CONFIGURATION = """global: {scrape_interval: 3s, scrape_timeout: 3s}
 scrape_configs:
 - job_name: http
   static_configs:
@@ -273,7 +273,7 @@ scrape_configs:
 
 
 class Prometheus(Process):
-    """The real one, which scrapes an admin port twice a second."""
+    """The real one, which scrapes an admin port every three seconds; what takes longer is a scrape that failed."""
 
     def __init__(self, target, folder):
         path = os.path.join(folder, "prometheus.yml")

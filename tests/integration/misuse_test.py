@@ -105,7 +105,7 @@ def an_empty_variable_counts_as_not_set(folder):
 @suite.test
 def the_file_is_below_the_environment(folder):
     flag = config_file(folder, "srun:\n  log:\n    format: json\n    level: error\n"
-                               f"  timeouts:\n    deadline: {ms(1000)}\n")
+                               f"  timeouts:\n    deadline: {ms(4000)}\n")
     with script(folder, f"a {STEADY}", flags=[flag]) as process:
         equal(process.finish(), 0, "exit code")
         record = only(process, "stopped")

@@ -18,6 +18,7 @@ PLUGIN = os.path.join(BUILD_DIR, "srun", "libsrun-otlp.so.0")
 PEERS = os.path.join(SOURCE_DIR, "tests", "integration", "otlp_peers")
 MODULES = os.path.join(SOURCE_DIR, "build", "npm", "node_modules")
 PACKAGES = ["@opentelemetry/otlp-transformer@0.214.0", "@grpc/grpc-js@1.14.7"]
+PATIENT_MS = int(LIMIT * 800)  # for a call that is not meant to be late; its result is waited for LIMIT
 _keys = itertools.count(1)
 _lock = threading.Lock()
 
@@ -104,12 +105,13 @@ class Peer(Lines):
 
 
 class Sender(Lines):
-    """An exporter. do: what the receiver is to answer. Options as otlp_send takes them."""
+    """An exporter. do: what the receiver is to answer. Options as otlp_send takes them. An attempt has all
+    the time of its call, unless timeout_ms says otherwise."""
 
     def __init__(self, protocol, endpoint, signal="traces", do="", before=(), **options):
         with _lock:
             self.key = f"k{next(_keys)}"
-        words = [f"{name}={value}" for name, value in options.items()]
+        words = [f"{name}={value}" for name, value in {"timeout_ms": PATIENT_MS, **options}.items()]
         words += [f"@x-key={self.key}"] + ([f"@x-do={do}"] if do else [])
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith(("SRUN_", "OTEL_")) and not k.lower().endswith("_proxy")}
@@ -121,13 +123,13 @@ class Sender(Lines):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
 
-    def begin(self, count, deadline_ms=10000):
+    def begin(self, count, deadline_ms=PATIENT_MS):
         self.say(f"export {count} {deadline_ms}")
         self._count += 1
 
-    def result(self):
+    def result(self, limit=LIMIT):
         """Of the export that was begun last."""
-        self.wait_for(lambda _: len([one for one in self.lines if "attempts" in one]) >= self._count)
+        self.wait_for(lambda _: len([one for one in self.lines if "attempts" in one]) >= self._count, limit)
         return [line for line in self.lines if "attempts" in line][self._count - 1]
 
     def interrupt(self):
@@ -139,7 +141,7 @@ class Sender(Lines):
                 self._more.wait(0.01)
         return self.result()
 
-    def export(self, count, deadline_ms=10000):
+    def export(self, count, deadline_ms=PATIENT_MS):
         self.begin(count, deadline_ms)
         return self.result()
 

@@ -11,12 +11,12 @@ import sys
 import threading
 import time
 
-from otlp import Certificates, Peers, Sender
-from support import SANITIZE, Suite, check, equal, held_port
+from otlp import PATIENT_MS, Certificates, Peers, Sender
+from support import LIMIT, SANITIZE, Suite, check, equal, held_port
 
 SUITE = Suite("otlp_hostile")
 PEERS = Peers()
-LATE = 1500 if SANITIZE else 300  # ms after its deadline by which a call has to be back
+LATE = 1500 if SANITIZE else 300  # ms after its deadline by which a call has to be back, on a processor
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def serving(serve):
 def expect_lost_in_time(sender, count=5, deadline_ms=1000):
     result = sender.export(count, deadline_ms)
     equal((result["accepted"], result["rejected"], result["lost"]), (0, 0, count), f"{result}")
-    check(result["took_ms"] <= deadline_ms + LATE, f"late: {result}")
+    check(result["took_ms"] - result["starved_ms"] <= deadline_ms + LATE, f"late: {result}")
     check(result["code"] < 0 and result["text"] != "", f"{result}")
     took = sender.end()
     check(took <= LATE, f"freeing took {took} ms")
@@ -135,7 +135,7 @@ def an_answer_that_comes_before_the_request_is_read_counts(folder):
         while connection.recv(65536):
             pass
     with serving(refuse) as address, Sender("http", f"http://{address}") as sender:
-        result = sender.export(20000, 3000)
+        result = sender.export(20000)
         equal((result["rejected"], result["attempts"], result["text"]), (20000, 1, "HTTP status 413"), f"{result}")
 
 
@@ -146,7 +146,7 @@ def heads_without_end_are_refused(folder):
         while not stopping.is_set():
             connection.sendall(b"X-Field: " + b"y" * 8000 + b"\r\n")
     with serving(pour) as address:
-        result = expect_lost_in_time(Sender("http", f"http://{address}"), deadline_ms=5000)
+        result = expect_lost_in_time(Sender("http", f"http://{address}"), deadline_ms=PATIENT_MS)
         equal((result["attempts"], result["text"]), (1, "the reply is too big"), f"{result}")
 
 
@@ -157,7 +157,7 @@ def bodies_without_end_are_refused(folder):
         while not stopping.is_set():
             connection.sendall(b"y" * 65536)
     with serving(pour) as address:
-        result = expect_lost_in_time(Sender("http", f"http://{address}"), deadline_ms=5000)
+        result = expect_lost_in_time(Sender("http", f"http://{address}"), deadline_ms=PATIENT_MS)
         equal((result["attempts"], result["text"]), (1, "the reply is too big"), f"{result}")
 
 
@@ -198,7 +198,7 @@ def a_kept_connection_that_was_closed_meanwhile_costs_no_attempt(folder):
         for _ in range(5):
             result = sender.export(1)
             equal((result["accepted"], result["attempts"]), (1, 1), f"{result}")
-            check(closed.acquire(timeout=5), "the connection was not closed")
+            check(closed.acquire(timeout=LIMIT), "the connection was not closed")
 
 
 def inherited_connections(pid):
@@ -207,11 +207,12 @@ def inherited_connections(pid):
         inodes = {line.split()[9] for line in file.readlines()[1:]}
     found = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        name = os.readlink(f"/proc/{pid}/fd/{fd}")
-        with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as file:
-            flags = int(next(line for line in file if line.startswith("flags:")).split()[1], 8)
-        if name.startswith("socket:[") and name[8:-1] in inodes:
-            found.append(bool(flags & os.O_CLOEXEC))
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            name = os.readlink(f"/proc/{pid}/fd/{fd}")
+            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as file:
+                flags = int(next(line for line in file if line.startswith("flags:")).split()[1], 8)
+            if name.startswith("socket:[") and name[8:-1] in inodes:
+                found.append(bool(flags & os.O_CLOEXEC))
     return found
 
 
@@ -219,7 +220,7 @@ def inherited_connections(pid):
 def connections_are_closed_in_programs_that_are_started(folder):
     for protocol in ("http", "grpc"):
         with listener() as (server, address), Sender(protocol, f"http://{address}") as sender:
-            sender.begin(1, 60000)
+            sender.begin(1)
             connection, _ = server.accept()
             with connection:
                 equal(inherited_connections(sender.process.pid), [True], "close-on-exec")
@@ -229,15 +230,14 @@ def connections_are_closed_in_programs_that_are_started(folder):
 
 @SUITE.test
 def an_interrupt_ends_a_call_wherever_it_is(folder):
-    with listener() as (_, hanging), listener() as (closed, refusing):
-        closed.close()
-        for address in (hanging, refusing):  # in an attempt; in a pause
+    with listener() as (_, hanging), held_port() as nobody:
+        for address in (hanging, "127.0.0.1:%d" % nobody.getsockname()[1]):  # in an attempt; in a pause
             for protocol in ("http", "grpc"):
                 with Sender(protocol, f"http://{address}") as sender:
-                    sender.begin(5, 60000)
+                    sender.begin(5)
                     started = time.monotonic()
                     result = sender.interrupt()
-                    check(time.monotonic() - started < (LATE + 500) / 1000, f"{result}")
+                    check(time.monotonic() - started < LIMIT / 2, f"{result}")
                     equal((result["lost"], result["code"]), (5, -125), f"{result}")
                     # The next call is a new one.
                     equal(sender.export(5, 200)["code"], -110, "the next one")
@@ -277,7 +277,7 @@ def certificates_have_to_fit(folder):
                 continue
             for host in ("localhost", "127.0.0.1"):
                 with Sender(kind, f"https://{host}:{peer.port}", ca=made.path("ca.pem")) as sender:
-                    result = sender.export(3, 5000)
+                    result = sender.export(3)
                     equal((result["accepted"], result["lost"], result["attempts"]),
                           (3, 0, 1) if good else (0, 3, 1), f"{name} {which}: {result}")
         peer = PEERS.get(name, *made.pair("good"))
@@ -294,9 +294,9 @@ def clients_show_their_certificate(folder):
         peer = PEERS.get(name, *made.pair("good"), made.path("ca.pem"))
         if peer is None:
             continue
-        for options, wanted in (({"cert": cert, "key": key}, 3), ({}, 0)):
+        for options, wanted, deadline_ms in (({"cert": cert, "key": key}, 3, PATIENT_MS), ({}, 0, 1500)):
             with Sender(kind, f"https://localhost:{peer.port}", ca=made.path("ca.pem"), **options) as sender:
-                equal(sender.export(3, 1500)["accepted"], wanted, f"{name} {options}")
+                equal(sender.export(3, deadline_ms)["accepted"], wanted, f"{name} {options}")
 
 
 @SUITE.test

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from otlp import PLUGIN, SEND, Peers, Sender
-from support import BUILD_DIR, Suite, check, equal, program
+from otlp import PATIENT_MS, PLUGIN, SEND, Peers, Sender
+from support import BUILD_DIR, LIMIT, Suite, check, equal, program
 
 SUITE = Suite("otlp")
 PEERS = Peers()
@@ -62,12 +62,12 @@ def every_grpc_server_takes_every_signal(folder):
     for name, peer in PEERS.grpc():
         for signal in ("traces", "metrics", "logs"):
             for gzip in (0, 1):
-                with Sender("grpc", url(peer), signal, gzip=gzip, timeout_ms=20000) as sender:
+                with Sender("grpc", url(peer), signal, gzip=gzip) as sender:
                     for _ in range(3):
-                        expect_all(sender.export(ITEMS, 30000), ITEMS, f"{name} {signal}")
+                        expect_all(sender.export(ITEMS), ITEMS, f"{name} {signal}")
                     got = peer.got(sender.key, 3)
                     equal([line["items"] for line in got], [ITEMS] * 3, f"{name} {signal}")
-                    check(0 < got[0]["deadline"] <= 20000, f"{name}: deadline {got[0]['deadline']}")
+                    check(0 < got[0]["deadline"] <= PATIENT_MS, f"{name}: deadline {got[0]['deadline']}")
                     if name == "node-grpc":
                         equal(got[0].get("error"), None, signal)
 
@@ -89,15 +89,16 @@ def no_span_is_lost_and_none_comes_twice(folder):
 def a_body_of_eight_megabytes_gets_through(folder):
     peers = [("http", PEERS.get("node-http"))] + [("grpc", peer) for _, peer in PEERS.grpc()]
     for protocol, peer in peers:
-        if peer is not None:
-            with Sender(protocol, url(peer), timeout_ms=30000) as sender:
-                expect_all(sender.export(20000, 30000), 20000, protocol)
+        if peer is not None:  # who reads all of it, and works for seconds on an idle machine
+            with Sender(protocol, url(peer), timeout_ms=3 * PATIENT_MS) as sender:
+                sender.begin(20000, 3 * PATIENT_MS)
+                expect_all(sender.result(3 * LIMIT), 20000, protocol)
 
 
 def run_matrix(senders, expected):
     """Exports by all at once, and compares (accepted, rejected, lost, attempts) by key."""
     for sender in senders.values():
-        sender.begin(1, 20000)
+        sender.begin(1)
     told = {name: sender.result() for name, sender in senders.items()}
     for sender in senders.values():
         sender.end()
@@ -118,7 +119,7 @@ def http_statuses_are_tried_again_as_the_specification_says(folder):
         return
     date = email.utils.formatdate(time.time() + 2, usegmt=True).replace(" ", "_")
     for hint in ("", " after=1", f" after={date}"):
-        senders = {status: Sender("http", url(peer), do=f"status={status} times=1{hint}", timeout_ms=20000)
+        senders = {status: Sender("http", url(peer), do=f"status={status} times=1{hint}")
                    for status in (400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504)}
         run_matrix(senders, {status: AGAIN if status in (429, 502, 503, 504) else REFUSED
                              for status in senders})
@@ -130,7 +131,7 @@ def grpc_codes_are_tried_again_as_the_specification_says(folder):
         for hint in ("", " retry_ms=300"):
             if hint and name == "go":
                 continue  # it makes no details
-            senders = {code: Sender("grpc", url(peer), do=f"status={code} times=1{hint}", timeout_ms=20000)
+            senders = {code: Sender("grpc", url(peer), do=f"status={code} times=1{hint}")
                        for code in range(1, 17)}
             again = {1, 4, 10, 11, 14, 15} | ({8} if hint else set())
             told = run_matrix(senders, {code: AGAIN if code in again else REFUSED for code in senders})
@@ -142,16 +143,17 @@ def retry_after_is_obeyed_in_seconds_and_as_a_date(folder):
     peer = PEERS.get("node-http")
     if peer is None:
         return
-    date = email.utils.formatdate(int(time.time()) + 3, usegmt=True).replace(" ", "_")
+    until = int(time.time()) + 3
+    date = email.utils.formatdate(until, usegmt=True).replace(" ", "_")
     senders = [Sender("http", url(peer), do=f"status=503 times=1 after={after}") for after in ("2", date)]
-    begun = time.time()
     for sender in senders:
         sender.begin(1)
     for sender in senders:
         equal(sender.result()["attempts"], 2, "attempts")
-        first, second = [line["time"] / 1000 for line in peer.got(sender.key, 2)]
-        check(1.9 <= second - first <= 3.6 or second >= int(begun) + 3, f"waited {second - first}")
         sender.end()
+    (first, second), (_, dated) = [[line["time"] / 1000 for line in peer.got(sender.key, 2)] for sender in senders]
+    check(second - first >= 1.9, f"waited {second - first}")
+    check(dated >= until - 0.1, f"{until - dated} too early")
 
 
 @SUITE.test
@@ -159,11 +161,11 @@ def a_pause_beyond_the_deadline_is_no_reason_to_wait(folder):
     peer = PEERS.get("node-http")
     if peer is None:
         return
-    with Sender("http", url(peer), do="status=503 after=30 times=1") as sender:
-        first = sender.export(5, 2000)
-        second = sender.export(5, 2000)  # the receiver wants to be left alone
+    with Sender("http", url(peer), do="status=503 after=300 times=1") as sender:
+        first = sender.export(5)
+        second = sender.export(5)  # the receiver wants to be left alone
         equal((first["lost"], first["attempts"], second["lost"], second["attempts"]), (5, 1, 5, 0), "lost")
-        check(first["took_ms"] < 1000 and second["took_ms"] < 1000, f"{first} {second}")
+        check(first["took_ms"] < 20000 and second["took_ms"] < 20000, f"{first} {second}")
 
 
 @SUITE.test
@@ -247,7 +249,7 @@ def a_stream_that_is_reset_is_judged_by_its_code(folder):
     # NO_ERROR PROTOCOL INTERNAL FLOW REFUSED CANCEL ENHANCE_YOUR_CALM INADEQUATE_SECURITY
     senders = {code: Sender("grpc", url(peer), do=f"rst={code} times=1") for code in (1, 2, 3, 7, 8, 11, 12)}
     for code, sender in senders.items():
-        sender.begin(1, 8000)
+        sender.begin(1)
     for code, sender in senders.items():
         result = sender.result()
         requests = len(peer.got(sender.key, result["attempts"]))
@@ -261,7 +263,7 @@ def a_goaway_costs_a_connection_and_no_span(folder):
     if peer is None:
         return
     with Sender("grpc", url(peer), do="goaway=1 times=1") as sender:
-        result = sender.export(3, 8000)
+        result = sender.export(3)
         equal((result["accepted"], result["lost"]), (3, 0), f"{result}")
 
 
@@ -282,7 +284,7 @@ def a_grpc_answer_that_comes_before_the_request_was_read_counts(folder):
     for do, wanted in (("early=1", (1, 0, 0)), ("early=1 status=3", (0, 1, 0))):
         with Sender("grpc", url(peer), do=do) as sender:
             # In one read with its answer, libcurl tells of a reset alone: then it is asked again.
-            result = sender.export(1, 20000)
+            result = sender.export(1)
             equal((result["accepted"], result["rejected"], result["lost"]), wanted, f"{do}: {result}")
 
 

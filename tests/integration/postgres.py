@@ -52,7 +52,7 @@ class Postgres:
         try:
             subprocess.run([*self._as, os.path.join(self.binaries, "initdb"), "-D", self._data, "-U", USER,
                             "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"],
-                           cwd="/", check=True, capture_output=True, timeout=LIMIT)
+                           cwd="/", check=True, capture_output=True, timeout=3 * LIMIT)  # it works hard
             self.start()
         except BaseException:
             self.__exit__()

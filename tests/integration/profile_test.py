@@ -131,7 +131,7 @@ def an_upgrade_meanwhile_ends_well(folder):
             found = asked.result()  # it ends early, with what there was
             check(found.duration < 60e9, f"{found.duration} ns")
             equal(server.admin, old, "address")
-        check(profile(server, 1).by_function()["spin_long"] > 0, "the new process")
+        profile_with(server, "spin_long")  # of the new process
         equal(server.stop(), 0, "exit code")
 
 
@@ -307,9 +307,14 @@ def rows_in(trace):
 def a_trace_has_the_spans_that_end_meanwhile(folder):
     with served(folder, "spans", env=TRACED) as server:
         eventually(lambda: truth(server)["threads"]["spans-1"]["turns"] > 0, "spans end")
-        begun = time.time_ns() // 1000
-        trace = json.loads(get(server, "/debug/pprof/trace?seconds=0.5"))
-        ended = time.time_ns() // 1000
+        def traced():
+            """Both threads have to get to their spans: a busy machine may need several."""
+            begun = time.time_ns() // 1000
+            trace = json.loads(get(server, "/debug/pprof/trace?seconds=0.5"))
+            ended = time.time_ns() // 1000
+            names = [span["name"] for span in spans_in(trace)]
+            return (begun, ended, trace) if min(map(names.count, ("spans-0", "spans-1"))) > 1 else None
+        begun, ended, trace = eventually(traced, "spans of both threads")
         spans, rows = spans_in(trace), rows_in(trace)
         for span in spans:
             check(begun - 1000 <= span["ts"] + span["dur"] <= ended + 1000, f"{begun} {span} {ended}")
@@ -337,7 +342,7 @@ def traces_overlap_and_end_with_the_program(folder):
             concurrent.futures.ThreadPoolExecutor(1) as clients:
         long = clients.submit(get, server, "/debug/pprof/trace?seconds=300")
         eventually(lambda: b"tapping_take" in get(server, "/debug/pprof/goroutine?debug=2"), "it listens")
-        check(spans_in(json.loads(get(server, "/debug/pprof/trace?seconds=0.3"))), "no spans")
+        eventually(lambda: spans_in(json.loads(get(server, "/debug/pprof/trace?seconds=0.3"))), "spans")
         equal(server.stop(), 0, "exit code")
         check(spans_in(json.loads(long.result())), "no spans in the long one")
 

@@ -129,8 +129,9 @@ def a_drained_program_is_healthy_and_not_ready(folder):
 @suite.test
 def a_log_level_comes_and_goes(folder):
     with Http(folder) as server:
-        check("debug" in server.done("log-level", "debug", "--for", "1s"), "level")
+        check("debug" in server.done("log-level", "debug", "--for", "10m"), "level")
         check(re.fullmatch(r"debug \(for .* more\)\n", server.done("log-level")), "shown")
+        server.done("log-level", "debug", "--for", "1s")
         eventually(lambda: server.done("log-level") == "info\n", "info again")
         code, _, err = server.ctl("log-level", "loud")
         equal(code, 1)

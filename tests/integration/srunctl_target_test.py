@@ -12,7 +12,7 @@ import threading
 sys.dont_write_bytecode = True
 from fake_admin import SERVICES, Fake  # noqa: E402
 from srunctl import SRUNCTL, ask, call, fake  # noqa: E402
-from support import LIMIT, Suite, check, equal  # noqa: E402
+from support import LIMIT, Suite, check, equal, held_port  # noqa: E402
 
 suite = Suite("srunctl_target")
 
@@ -81,9 +81,9 @@ def bad_token_files_are_refused(folder):
 
 @suite.test
 def a_closed_port_is_three(folder):
-    with Fake() as server:
-        address = server.address
-    code, _, err = call(folder, "-a", address, "services")
+    with held_port() as nobody:
+        address = "127.0.0.1:%d" % nobody.getsockname()[1]
+        code, _, err = call(folder, "-a", address, "services")
     equal((code, err), (3, f"srunctl: {address}: nobody listens: Connection refused"))
 
 

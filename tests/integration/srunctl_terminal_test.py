@@ -61,7 +61,7 @@ def top_follows_frame_by_frame_without_a_terminal(folder):
     with fake(folder) as server:
         server.routes["GET /metrics"] = [
             (200, METRICS), (200, METRICS.replace("total 1.5", "total 2.0"))]
-        code, out, err = ask(folder, "top", "--count", "2")
+        code, out, err = ask(folder, "top", "--count", "2", "-t", "30")
     equal((code, err), (0, ""))
     check(re.search(FRAME, out, re.S), out)
     equal(out.count("ledger 1.2.3"), 2)
@@ -74,7 +74,7 @@ def top_follows_frame_by_frame_without_a_terminal(folder):
 @suite.test
 def top_draws_on_the_terminal_until_q(folder):
     with fake(folder) as server:
-        with Terminal("-s", server.path, "top", columns=30, rows=5) as terminal:
+        with Terminal("-s", server.path, "top", "-t", "30", columns=30, rows=5) as terminal:
             terminal.wait_for(r"\033\[H.*\033\[J.*\033\[H.*\033\[J")
             os.write(terminal.master, b"xq")
             equal(terminal.finish(), 0)

@@ -193,7 +193,7 @@ def the_watchdog_is_fed_during_a_long_start(folder):
 
 @suite.test
 def the_watchdog_starves_while_a_heartbeat_is_missed(folder):
-    with managed(folder, f"a {STEADY}", "b run=ready,beat:500ms,sleep:2500ms,beat heartbeat=1s",
+    with managed(folder, f"a {STEADY}", "b run=ready,beat:500ms,sleep:7s,beat heartbeat=3s",
                  WATCHDOG_USEC="600000") as (manager, process):
         process.wait_for("msg=\"heartbeat missed\" logger_scope=b")
         process.wait_for("msg=\"heartbeat back\" logger_scope=b")

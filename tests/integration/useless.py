@@ -13,8 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
+from stopwatch import Stopwatch
 from support import BUILD_DIR, Process, equal, program, run
 
 LOAD = os.path.join(BUILD_DIR, "tests", "integration", "telemetry_load")
@@ -84,9 +84,8 @@ def ending(folder, protocol, endpoint, kinds, before=()):
     """Runs a program with a thousand spans to send, and tells it to stop: how long that takes."""
     with Process([*before, LOAD, "--spans=1000", "--threads=2"], folder, exporters(protocol, endpoint, kinds)) as load:
         load.wait_for("all spans have ended")
-        begun = time.monotonic()
-        load.signal(signal.SIGTERM)
-        code = load.finish()
-        seconds = time.monotonic() - begun
+        with Stopwatch(load.pid) as watch:
+            load.signal(signal.SIGTERM)
+            code = load.finish()
         equal(code, 0, "exit code")
-        return Ending(seconds, load.records)
+        return Ending(watch.seconds, load.records)
