@@ -55,11 +55,10 @@ void adopted_tell(srun_runner *runner)
         warn(runner, srun_strerror(stop));
         return;
     }
-    adoption->request = (struct standin_request){
-        .manager = notify->address,
-        .size = notify->address_size,
-        .patience_ns = BARRIER_LIMIT,
-        .stop = stop};
+    adoption->request = (struct standin_request){.manager = notify->address,
+                                                 .size = notify->address_size,
+                                                 .patience_ns = BARRIER_LIMIT,
+                                                 .stop = stop};
     adoption->job = (struct pool_job){.run = run, .done = done};
     int rc = pool_submit(runner->pool, &adoption->job);
     adoption->busy = rc == 0;

@@ -5,6 +5,9 @@
 
 #include <time.h>
 
+#define LOOK_NS 20000 /* longer than a look takes, with a sanitizer as well */
+#define LOOKS_MAX 8
+
 static int64_t read_clock(clockid_t id)
 {
     struct timespec now;
@@ -38,6 +41,22 @@ int64_t clock_wall_ns(void)
 int64_t clock_wall_ms(void)
 {
     return clock_wall_ns() / NS_PER_MS;
+}
+
+/* Between two looks at one clock the other one is looked at. When that took long, this thread has
+ * lost its processor meanwhile, and nobody knows on which side. */
+int64_t clock_wall_offset(void)
+{
+    int64_t offset = 0, least = INT64_MAX;
+    for (int i = 0; i < LOOKS_MAX && least > LOOK_NS; i++) {
+        int64_t before = clock_real_now(), wall = clock_wall_ns();
+        int64_t took = clock_real_now() - before;
+        if (took < least) {
+            least = took;
+            offset = wall - before - took / 2;
+        }
+    }
+    return offset;
 }
 
 int64_t clock_now(const struct clock *clock)

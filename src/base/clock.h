@@ -30,4 +30,7 @@ int64_t clock_after_ms(int64_t now, int64_t ms);
 int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 
+/* Unix time minus clock_real_now, both of the same moment. */
+int64_t clock_wall_offset(void);
+
 #endif

@@ -43,14 +43,9 @@ uint64_t meters_now_ns(const struct telemetry_meters *meters)
     return (uint64_t)(clock_real_now() + offset);
 }
 
-static int64_t wall_offset(void)
-{
-    return clock_wall_ns() - clock_real_now();
-}
-
 void meters_follow_clock(struct telemetry_meters *meters)
 {
-    int64_t now = wall_offset();
+    int64_t now = clock_wall_offset();
     if (now > atomic_load_explicit(&meters->wall_offset, memory_order_relaxed) + STEP)
         atomic_store_explicit(&meters->wall_offset, now, memory_order_relaxed);
 }
@@ -66,7 +61,7 @@ int telemetry_meters_new(struct telemetry_meters **out, srun_logger *log)
     self_watch_forks();
     meters->pid = getpid();
     meters->stamp = self_stamp();
-    atomic_init(&meters->wall_offset, wall_offset());
+    atomic_init(&meters->wall_offset, clock_wall_offset());
     if (getrandom(&meters->seed, sizeof meters->seed, GRND_NONBLOCK) < 0)
         meters->seed = (uint64_t)clock_real_now();
     cells_init(&meters->cells);

@@ -55,7 +55,7 @@ void self_seed(void)
 
 int64_t self_look_at_clocks(int64_t monotonic_ns)
 {
-    telemetry_self.to_unix = clock_wall_ns() - clock_real_now();
+    telemetry_self.to_unix = clock_wall_offset();
     telemetry_self.to_unix_until = monotonic_ns + NS_PER_S;
     return telemetry_self.to_unix;
 }

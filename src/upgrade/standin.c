@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #define STACK_SIZE (64 * 1024) /* of which it touches a page or two */
-#define PATIENCE NS_PER_S /* with the end of a process that was killed */
-#define ANSWER_S 10 /* the stand-in's patience, when all is said */
+#define PATIENCE NS_PER_S      /* with the end of a process that was killed */
+#define ANSWER_S 10            /* the stand-in's patience, when all is said */
 #define PAUSE_NS (20 * 1000 * 1000)
 #define FAREWELL (100 * NS_PER_MS)
 

@@ -3,6 +3,7 @@
  * The process that stands in for a moment. The test is the service manager and the parent; the
  * maker, which it forks, is the new generation.
  */
+#include "base/duration.h"
 #include "harness.h"
 #include "upgrade/standin.h"
 
