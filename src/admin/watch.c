@@ -19,6 +19,7 @@
 #define DRAIN_NS (2 * NS_PER_S)
 #define DRAIN_LOOK_NS (DRAIN_NS / 4) /* has a view come back? */
 #define LINGER_NS (100 * NS_PER_MS)
+#define LINGER_UPGRADE_NS NS_PER_S /* in which a packet that was lost comes again */
 
 /* Tags in the poller; below them the slots. */
 enum { TAG_CANCEL = CONNECTIONS_SLOTS, TAG_WAKE, TAG_REVERT, TAG_INNER, TAG_LISTENER };
@@ -287,13 +288,21 @@ static int64_t drain_end(const struct state *state, int64_t now)
     return left_ms < 0 ? INT64_MAX : now + left_ms * NS_PER_MS / 4 * 3;
 }
 
+/* Who has connected to the old process of an upgrade knows nothing of it, and his request may still
+ * be on its way. A stop has less time. */
+static int64_t linger_ns(const struct state *state)
+{
+    bool upgraded = srun_context_cause(state->server->ctx)->kind == SRUN_CAUSE_UPGRADE;
+    return upgraded ? LINGER_UPGRADE_NS : LINGER_NS;
+}
+
 /* New ones that say nothing are not waited for as long as who is being answered. The thread of a
  * view that runs is waited for in any case: then its client gets what it has asked for, too. */
 static void drain(struct state *state)
 {
     struct slots *slots = &state->server->slots;
     struct slots_counts counts;
-    int64_t now = clock_real_now(), linger = now + LINGER_NS, limit = now + DRAIN_NS;
+    int64_t now = clock_real_now(), linger = now + linger_ns(state), limit = now + DRAIN_NS;
     int64_t name_at = limit, end = drain_end(state, now);
     atomic_store(&state->server->closing, true);
     slots_say_when_closed(slots);

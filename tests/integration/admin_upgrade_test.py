@@ -78,6 +78,17 @@ def a_client_that_keeps_its_connection_moves_to_the_new_process(folder):
 
 
 @suite.test
+def who_has_connected_to_the_old_process_has_a_second_to_ask(folder):
+    with admin_server(folder, {"SRUN_LOG_LEVEL": "debug"}) as server:
+        with contextlib.closing(connect(server.admin)) as connection:
+            connection.connect()
+            server.upgrade()
+            stopped = server.wait_for(r"msg=STOPPED logger_scope=srun\.admin .*after=([\d.]+)s$")
+        check(float(stopped.group(1)) >= 1, stopped.group(0))
+        equal(server.stop(), 0, "exit code")
+
+
+@suite.test
 def the_unix_socket_belongs_to_whoever_serves(folder):
     with admin_server(folder) as server:
         for generation in range(2, 5):

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,7 +94,9 @@ START_TEST(copies_though_the_call_for_it_is_forbidden)
         if (child == 0)
             _exit(forbid(SYS_process_vm_readv) &&
                   peek_copy(out, (uintptr_t)pages + 4000, sizeof out) == 96 && out[0] == 'a' &&
-                  out[95] == 'a' && peek_copy(out, (uintptr_t)pages + 4096, sizeof out) == 0);
+                  out[95] == 'a' && peek_copy(out, (uintptr_t)pages + 4096, sizeof out) == 0 &&
+                  setrlimit(RLIMIT_NOFILE, &(struct rlimit){0}) == 0 &&
+                  peek_copy(out, (uintptr_t)pages, sizeof out) == 0);
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
         (void)munmap(pages, 8192);
