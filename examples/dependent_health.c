@@ -18,7 +18,8 @@
 
 struct bank {
     int64_t up_ms, outage_ms, outages;
-    atomic_bool over; /* postgres has had them all */
+    atomic_bool serving; /* wallet runs, so all have started */
+    atomic_bool over;    /* postgres has had its outages */
     long accepted, refused;
 };
 
@@ -30,6 +31,9 @@ static int postgres_run(void *self, srun_context *ctx, srun_err *err)
     struct bank *bank = self;
     srun_health_push(ctx, SRUN_HEALTH_HEALTHY, NULL); /* first: ledger starts when this is ready */
     srun_ready(ctx);
+    while (!bank->serving) /* with an outage before its first check ledger would not start */
+        if (srun_sleep_ms(ctx, 1) < 0)
+            return 0;
     for (int64_t n = 0; bank->outages == 0 || n < bank->outages; n++) {
         if (srun_sleep_ms(ctx, bank->up_ms) < 0)
             return 0;
@@ -103,6 +107,7 @@ static int wallet_run(void *self, srun_context *ctx, srun_err *err)
     if (rc < 0)
         return rc;
     srun_ready(ctx);
+    bank->serving = true;
     bool open = false;
     while (rc != -ECANCELED && !(bank->over && open)) { /* some outage may go unheard */
         struct srun_health health;
