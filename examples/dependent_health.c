@@ -18,8 +18,7 @@
 
 struct bank {
     int64_t up_ms, outage_ms, outages;
-    atomic_bool serving; /* wallet runs, so all have started */
-    atomic_bool over;    /* postgres has had its outages */
+    atomic_bool over; /* postgres has had its outages */
     long accepted, refused;
 };
 
@@ -31,12 +30,11 @@ static int postgres_run(void *self, srun_context *ctx, srun_err *err)
     struct bank *bank = self;
     srun_health_push(ctx, SRUN_HEALTH_HEALTHY, NULL); /* first: ledger starts when this is ready */
     srun_ready(ctx);
-    while (!bank->serving) /* with an outage before its first check ledger would not start */
-        if (srun_sleep_ms(ctx, 1) < 0)
-            return 0;
     for (int64_t n = 0; bank->outages == 0 || n < bank->outages; n++) {
-        if (srun_sleep_ms(ctx, bank->up_ms) < 0)
-            return 0;
+        do /* with an outage before its first check ledger would not start */
+            if (srun_sleep_ms(ctx, bank->up_ms) < 0)
+                return 0;
+        while (srun_runner_state(srun_context_runner(ctx), "wallet") != SRUN_RUNNING);
         srun_health_push(ctx, SRUN_HEALTH_UNHEALTHY, "connection refused");
         if (srun_sleep_ms(ctx, bank->outage_ms) < 0)
             return 0;
@@ -83,10 +81,9 @@ static const struct srun_service_ops ledger_ops = {
 /* The hot path asks for the present status: one look-up and one atomic read. */
 static void wallet_pay(struct bank *bank, srun_context *ctx)
 {
-    if (srun_health_get(ctx, "ledger") > SRUN_HEALTH_UNHEALTHY)
-        bank->accepted++;
-    else
-        bank->refused++; /* at once, instead of a time-out for each customer */
+    bool booked = srun_health_get(ctx, "ledger") > SRUN_HEALTH_UNHEALTHY;
+    bank->accepted += booked;
+    bank->refused += !booked; /* at once, instead of a time-out for each customer */
 }
 
 static void wallet_heard(srun_context *ctx, const struct srun_health *ledger, bool *open)
@@ -107,7 +104,6 @@ static int wallet_run(void *self, srun_context *ctx, srun_err *err)
     if (rc < 0)
         return rc;
     srun_ready(ctx);
-    bank->serving = true;
     bool open = false;
     while (rc != -ECANCELED && !(bank->over && open)) { /* some outage may go unheard */
         struct srun_health health;
@@ -124,8 +120,6 @@ static int wallet_run(void *self, srun_context *ctx, srun_err *err)
 }
 
 static const struct srun_service_ops wallet_ops = {.size = sizeof wallet_ops, .run = wallet_run};
-
-/* main */
 
 static int setup(srun_runner *runner, void *user, srun_err *err)
 {
