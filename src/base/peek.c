@@ -18,9 +18,12 @@ static size_t copy_by_file(char *out, uintptr_t address, size_t size)
 {
     auto_close int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
     size_t done = 0;
-    ssize_t got = 1;
-    for (; fd >= 0 && got > 0 && done<size; done += got> 0 ? (size_t)got : 0)
-        got = pread(fd, out + done, size - done, (off_t)(address + done));
+    while (fd >= 0 && done < size) {
+        ssize_t got = pread(fd, out + done, size - done, (off_t)(address + done));
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
     return done;
 }
 

@@ -35,8 +35,8 @@ struct standin_request {
     int stop; /* when this is readable, it does not begin, or waits for the end no longer */
 };
 
-/* To be called when systemd is this process's parent. A manager that is busy is waited for,
- * when something has changed until it has heard all. 0; -ECANCELED: stopped; or a
+/* To be called when systemd is this process's parent. Waits for a manager that is busy: patience_ns
+ * before anything has changed; after that until it has heard all. 0; -ECANCELED: stopped; or a
  * negative errno with a text: then the main process is the one it was. Threads: any but one that
  * others count on; the calling one shares its errno with the stand-in. One call at a time: -EBUSY.
  */
