@@ -108,6 +108,30 @@ static void tell_failure(srun_runner *runner, const char *text)
 
 /* --- results --------------------------------------------------------------------------------- */
 
+static void publish_state_locked(srun_runner *runner)
+{
+    struct succession *succession = &runner->succession;
+    struct srun_upgrade_info *info = &succession->info;
+    succession->shown = succession->machine.state;
+    succession->shown_asked = succession->machine.asked;
+    (void)snprintf(info->state, sizeof info->state, "%s",
+                   machine_state_name(succession->machine.state));
+    info->generation = succession->generation;
+    info->peer_pid = succession->peer_pid;
+    info->serving = atomic_load(&succession->sockets.open);
+    info->draining = atomic_load(&succession->draining);
+    info->queued = succession->machine.asked;
+    memcpy(info->trace_id, succession->trace_id, sizeof info->trace_id);
+    memcpy(info->span_id, succession->span_id, sizeof info->span_id);
+}
+
+void report_publish(srun_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    publish_state_locked(runner);
+    pthread_mutex_unlock(&runner->lock);
+}
+
 struct answer {
     int code;
     const char *phase, *text;
@@ -115,11 +139,13 @@ struct answer {
     uint64_t covers; /* the requests that are answered */
 };
 
+/* Before it is told elsewhere: who reads of it in the log and asks finds it here. */
 static void publish_answer(srun_runner *runner, const struct answer *answer)
 {
     struct succession *succession = &runner->succession;
     struct srun_upgrade_info *info = &succession->info;
     pthread_mutex_lock(&runner->lock);
+    publish_state_locked(runner);
     info->attempts++;
     info->succeeded += answer->code == 0;
     info->failed += answer->code != 0;
@@ -170,16 +196,16 @@ static void report_failed(srun_runner *runner, const struct machine_action *acti
     bool last = !launched || succession->machine.ending; /* no other attempt will follow */
     int64_t since = launched ? succession->asked_at : succession->wanted_at;
     word_failure(runner, action, now, text, sizeof text);
-    SRUN_ERROR(runner->log, "upgrade failed", SRUN_STR("phase", machine_state_name(action->phase)),
-               SRUN_STR("error", text), SRUN_INT("new_pid", succession->peer_pid),
-               SRUN_NS("after", now - since));
-    tell_failure(runner, text);
     publish_answer(runner,
                    &(struct answer){.code = SRUN_EUPGRADE,
                                     .phase = machine_state_name(action->phase),
                                     .text = text,
                                     .since = since,
                                     .covers = last ? succession->taken : succession->covers});
+    SRUN_ERROR(runner->log, "upgrade failed", SRUN_STR("phase", machine_state_name(action->phase)),
+               SRUN_STR("error", text), SRUN_INT("new_pid", succession->peer_pid),
+               SRUN_NS("after", now - since));
+    tell_failure(runner, text);
     if (launched)
         tracing_upgraded(runner, text);
     tell_step(runner, SRUN_UPGRADE_FAILED, text);
@@ -192,15 +218,15 @@ static void report_succeeded(srun_runner *runner, int64_t now)
     char text[HANDOVER_TEXT_MAX];
     (void)snprintf(text, sizeof text, "generation %u, version %.64s, pid %d",
                    succession->generation + 1, succession->peer_version, succession->peer_pid);
+    publish_answer(runner, &(struct answer){.phase = "",
+                                            .text = text,
+                                            .since = succession->asked_at,
+                                            .covers = succession->covers});
     SRUN_INFO(runner->log, "upgraded", SRUN_UINT("new_generation", succession->generation + 1),
               SRUN_INT("new_pid", succession->peer_pid),
               SRUN_STR("new_version", succession->peer_version),
               SRUN_NS("took", now - succession->asked_at));
     succession->told_manager = succession->presented = false;
-    publish_answer(runner, &(struct answer){.phase = "",
-                                            .text = text,
-                                            .since = succession->asked_at,
-                                            .covers = succession->covers});
     tracing_upgraded(runner, NULL);
     tell_step(runner, SRUN_UPGRADE_COMMITTED, "");
 }
@@ -210,17 +236,18 @@ static void report_rolled_back(srun_runner *runner, const struct machine_action 
 {
     char text[HANDOVER_TEXT_MAX];
     word_failure(runner, action, now, text, sizeof text);
-    SRUN_ERROR(runner->log, "rolled back", SRUN_STR("error", text),
-               SRUN_INT("new_pid", runner->succession.peer_pid));
-    notify_status(&runner->notify, "rolled back: %s", text);
     pthread_mutex_lock(&runner->lock);
     struct srun_upgrade_info *info = &runner->succession.info;
+    publish_state_locked(runner);
     info->rolled_back++;
     info->last_ms = clock_wall_ms();
     info->last_code = SRUN_EUPGRADE;
     (void)snprintf(info->last_phase, sizeof info->last_phase, "probation");
     (void)snprintf(info->last_text, sizeof info->last_text, "%s", text);
     pthread_mutex_unlock(&runner->lock);
+    SRUN_ERROR(runner->log, "rolled back", SRUN_STR("error", text),
+               SRUN_INT("new_pid", runner->succession.peer_pid));
+    notify_status(&runner->notify, "rolled back: %s", text);
     tracing_rolled_back(runner, text);
     tell_step(runner, SRUN_UPGRADE_ROLLED_BACK, text);
 }
@@ -238,6 +265,7 @@ void report_action(srun_runner *runner, const struct machine_action *action, int
         report_rolled_back(runner, action, now);
         break;
     default:
+        report_publish(runner);
         SRUN_INFO(runner->log, "the old generation has ended",
                   SRUN_INT("old_pid", runner->succession.peer_pid));
         tell_step(runner, SRUN_UPGRADE_DRAINED, "");
@@ -302,23 +330,4 @@ void report_passed_on(srun_runner *runner)
     pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
     SRUN_INFO(runner->log, "upgrade passed on", SRUN_INT("new_pid", succession->peer_pid));
-}
-
-void report_publish(srun_runner *runner)
-{
-    struct succession *succession = &runner->succession;
-    struct srun_upgrade_info *info = &succession->info;
-    succession->shown = succession->machine.state;
-    succession->shown_asked = succession->machine.asked;
-    pthread_mutex_lock(&runner->lock);
-    (void)snprintf(info->state, sizeof info->state, "%s",
-                   machine_state_name(succession->machine.state));
-    info->generation = succession->generation;
-    info->peer_pid = succession->peer_pid;
-    info->serving = atomic_load(&succession->sockets.open);
-    info->draining = atomic_load(&succession->draining);
-    info->queued = succession->machine.asked;
-    memcpy(info->trace_id, succession->trace_id, sizeof info->trace_id);
-    memcpy(info->span_id, succession->span_id, sizeof info->span_id);
-    pthread_mutex_unlock(&runner->lock);
 }
