@@ -76,7 +76,8 @@ SRUN_API int srun_listen_address(srun_context *ctx, int fd, char *out, size_t si
 
 /* While two generations live only one of them may accept. The gate is open in the one that serves:
  * in a first generation from the start on, in a later one from the moment it takes over; until its
- * successor has. Shut in a forked child. Two atomic reads. Threads: any. */
+ * successor has. A socket of datagrams is for the answers to what was received, from then on until
+ * its service has stopped. Shut in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_gate_open(const srun_context *ctx);
 
 /* A descriptor that is readable while the gate is open and something waits on fd, a socket of
@@ -112,8 +113,8 @@ SRUN_API int srun_drain_fd(srun_context *ctx);
  * in a sealed memfd, under a name of its own. A second one of the same name replaces the first.
  * Best from hooks.upgrade at SRUN_UPGRADE_BEFORE. What the runner has of it is closed when the new
  * generation serves for good; then an fcntl lock that this process has on the same file goes, as
- * with every close. forget: 0 or -ENOENT. -EINVAL: the name, or a descriptor that is none;
- * -ENOMEM, -EMFILE. Threads: any. */
+ * with every close. forget: 0 or -ENOENT, also when it was closed for that reason. -EINVAL: the
+ * name, or a descriptor that is none; -ENOMEM, -EMFILE. Threads: any. */
 SRUN_API int srun_upgrade_keep(srun_runner *runner, const char *name, int fd, srun_err *err);
 SRUN_API int srun_upgrade_keep_state(srun_runner *runner, const char *name, const void *data,
                                      size_t size, srun_err *err);

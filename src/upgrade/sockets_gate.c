@@ -116,12 +116,14 @@ int sockets_address(struct sockets *sockets, int fd, char *out, size_t size)
 }
 
 /* The gate goes first: a poller goes on to report a listener whose number was taken from it, and
- * that lives on elsewhere. */
+ * that lives on elsewhere. A socket of datagrams stays: what was received on it is answered there.
+ */
 static void let_go_locked(const struct sockets *sockets, struct sockets_entry *entry)
 {
     if (entry->gate >= 0)
         (void)epoll_ctl(entry->gate, EPOLL_CTL_DEL, entry->fd, NULL);
-    (void)dup3(sockets->dead, entry->fd, O_CLOEXEC); /* both are open, and they differ */
+    if (entry->bound.type != SOCK_DGRAM)
+        (void)dup3(sockets->dead, entry->fd, O_CLOEXEC); /* both are open, and they differ */
     entry->let_go = true;
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -96,6 +97,27 @@ def a_request_during_a_start_is_remembered_once(folder):
         until(lambda: program.info()["state"] == "idle", "idle")
         equal(len(program.logged("begins", 3)), 3, "generations")
         program.stop()
+
+
+@suite.test
+def a_datagram_is_answered_by_the_process_that_received_it(folder):
+    with running(folder, PLAN + "\nlisten questions udp://127.0.0.1:0") as program, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        first = program.office
+        host, port = program.address("questions").removeprefix("udp://").rsplit(":", 1)
+        client.settimeout(LIMIT)
+        client.connect((host, int(port)))
+        client.send(b"?")
+        program.wait_for(f"msg=datagram .*own_pid={first}")
+        second = program.upgraded(program.hup())
+        client.send(b"?")
+        program.wait_for(f"msg=datagram .*own_pid={second}")
+        program.touch("release")
+        equal({client.recv(64).decode() for _ in range(2)},
+              {f"released {first}", f"released {second}"}, "answers")
+        program.gone(first)
+        program.stop()
+        equal(program.logged("not answered"), [])
 
 
 @suite.test

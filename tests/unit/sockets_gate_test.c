@@ -174,6 +174,34 @@ START_TEST(lets_go_of_listeners_and_keeps_their_numbers)
     }
 END_TEST
 
+START_TEST(lets_go_of_datagrams_but_for_the_answers_to_them)
+    {
+        char text[8];
+        struct sockaddr_storage from;
+        socklen_t length = sizeof from;
+        open_both();
+        int fd = listen_as(&old, "udp", "udp://127.0.0.1:0"), gate = sockets_gate_fd(&old, fd);
+        struct address address = address_at(&old, fd);
+        int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(client, (struct sockaddr *)&address.socket, address.length), 0);
+        ck_assert_int_eq(send(client, "first", 5, 0), 5);
+        await_readable(gate);
+        ck_assert_int_eq(recvfrom(fd, text, sizeof text, 0, (struct sockaddr *)&from, &length), 5);
+        hand_over(&old, &new);
+        int heir = listen_as(&new, "udp", "udp://127.0.0.1:0");
+        take_over();
+        sockets_let_go(&old);
+        ck_assert_int_eq(send(client, "second", 6, 0), 6);
+        await_readable(sockets_gate_fd(&new, heir));
+        ck_assert(!readable(gate));
+        ck_assert_int_eq(sendto(fd, "answer", 6, 0, (struct sockaddr *)&from, length), 6);
+        ck_assert_int_eq(recv(client, text, sizeof text, 0), 6);
+        ck_assert_int_eq(recv(heir, text, sizeof text, 0), 6);
+        (void)close(client);
+        close_both();
+    }
+END_TEST
+
 static _Atomic bool accepting;
 
 static void *accept_until_shut(void *fd)
@@ -211,5 +239,6 @@ int main(void)
                    reports_no_closed_listener_while_a_copy_lives,
                    lets_threads_accept_while_the_gate_opens_and_shuts,
                    finds_one_of_a_thousand_listeners, lets_go_of_listeners_and_keeps_their_numbers,
+                   lets_go_of_datagrams_but_for_the_answers_to_them,
                    tells_nobody_who_accepts_that_the_listener_is_let_go);
 }

@@ -59,6 +59,8 @@ static void keep_and_forget(const struct thread *thread)
         rc = srun_upgrade_keep_state(runner, name, state, sizeof state, &err);
     if (rc == 0 && thread->number % 2 == 0)
         rc = srun_upgrade_forget(runner, name);
+    if (rc == -ENOENT && srun_draining(thread->ctx))
+        rc = 0; /* it went over to the new generation meanwhile */
     if (rc < 0)
         SRUN_ERROR(srun_context_log(thread->ctx), "not kept", SRUN_STR("error", err.text));
 }

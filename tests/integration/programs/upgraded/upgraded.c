@@ -13,6 +13,8 @@
  *     die          the process ends at once
  *     fail         run ends with an error
  *
+ * A datagram is answered "released PID" as soon as there is that file; one at a time.
+ *
  * Files in the folder of the start: refuse: the hook refuses the next upgrade, with its content as
  * the reason. slow: while it is there, the hook does not return from a failure; tarry: nor before
  * an upgrade. release: see hold.
@@ -50,6 +52,11 @@ static struct {
         long long wait_ms;
     } askers[ASKERS_MAX];
     unsigned asker_count;
+    struct {
+        int listener;
+        struct sockaddr_storage from;
+        socklen_t length; /* 0: none */
+    } datagram;
     int counter, pipe[2], failed;
 } self = {.pipe = {-1, -1}};
 
@@ -184,6 +191,30 @@ static int serve(srun_context *ctx, struct client *client)
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
+static void receive(srun_context *ctx, int listener)
+{
+    char data[64];
+    struct sockaddr *from = (struct sockaddr *)&self.datagram.from;
+    socklen_t length = sizeof self.datagram.from;
+    if (self.datagram.length > 0 || !srun_gate_open(ctx) ||
+        recvfrom(listener, data, sizeof data, MSG_DONTWAIT, from, &length) < 0)
+        return;
+    self.datagram.listener = listener;
+    self.datagram.length = length;
+    SRUN_INFO(srun_context_log(ctx), "datagram", SRUN_INT("own_pid", (int)getpid()));
+}
+
+static void answer_datagram(srun_context *ctx)
+{
+    char text[32];
+    const struct sockaddr *to = (const struct sockaddr *)&self.datagram.from;
+    int size = snprintf(text, sizeof text, "released %d", (int)getpid());
+    if (sendto(self.datagram.listener, text, (size_t)size, MSG_DONTWAIT, to, self.datagram.length) <
+        0)
+        SRUN_ERROR(srun_context_log(ctx), "not answered", SRUN_CODE("error", -errno));
+    self.datagram.length = 0;
+}
+
 static void accept_clients(srun_context *ctx)
 {
     for (unsigned i = 0; i < self.plan.count && self.client_count < CLIENTS_MAX; i++) {
@@ -192,6 +223,8 @@ static void accept_clients(srun_context *ctx)
         int fd = srun_accept_now(ctx, self.listeners[i], NULL, NULL);
         if (fd >= 0)
             self.clients[self.client_count++] = (struct client){.fd = fd};
+        else if (fd == -EOPNOTSUPP)
+            receive(ctx, self.listeners[i]);
     }
 }
 
@@ -223,7 +256,7 @@ static unsigned gates(srun_context *ctx)
 
 static void one_turn(srun_context *ctx, int wake)
 {
-    unsigned count = gates(ctx), held = 0;
+    unsigned count = gates(ctx), held = self.datagram.length > 0;
     if (wake >= 0)
         self.polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
     for (unsigned i = 0; i < self.client_count; i++) {
@@ -234,7 +267,10 @@ static void one_turn(srun_context *ctx, int wake)
     int busy = held > 0 || self.plan.queue[0] != '\0';
     (void)poll(self.polled, count, busy || wake < 0 ? STEP_MS : 1000);
     accept_clients(ctx);
-    serve_clients(ctx, held > 0 && access("release", F_OK) == 0);
+    int released = held > 0 && access("release", F_OK) == 0;
+    serve_clients(ctx, released);
+    if (released && self.datagram.length > 0)
+        answer_datagram(ctx);
 }
 
 /* An item that nobody has: taken by a new name, which only one can give it. */
@@ -267,7 +303,8 @@ static int on_run(void *user, srun_context *ctx, srun_err *err)
         one_turn(ctx, cancel);
         work(ctx);
     }
-    while (self.client_count > 0 && srun_context_time_left_ms(ctx) > RESERVE_MS)
+    while (self.client_count + self.datagram.length > 0 &&
+           srun_context_time_left_ms(ctx) > RESERVE_MS)
         one_turn(ctx, -1);
     SRUN_INFO(srun_context_log(ctx), "ends", SRUN_INT("own_pid", (int)getpid()),
               SRUN_UINT("cut", self.client_count));
