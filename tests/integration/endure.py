@@ -21,7 +21,7 @@ from support import BUILD_DIR, LIMIT, SANITIZE, Process, check, equal
 FULL = os.environ.get("SRUN_TEST_FULL", "") not in ("", "0")
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "integration")
 PID_FILE = "served.pid"
-SLOW = 3 if SANITIZE else 1
+SLOW = int(os.environ.get("SRUN_TEST_SLOWNESS", 3 if SANITIZE else 1))
 
 _UNITS = {"ns": 1e-6, "µs": 1e-3, "us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 _PART = re.compile(r"([\d.]+)(ns|µs|us|ms|s|m|h)")

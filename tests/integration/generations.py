@@ -201,11 +201,13 @@ class Watch:
                 self._more.notify_all()
 
     def wait(self, pid):
-        """Until a request of each kind that was made from now on is answered by this process."""
+        """Until a request of each kind that was made from now on is answered by this process. One that
+        is in the hands of a process that was killed, while a helper holds its connection, takes LIMIT."""
         since = time.monotonic()
         with self._more:
             done = self._more.wait_for(
-                lambda: all(self._answers[name, pid] >= since for name in self._targets), LIMIT)
+                lambda: all(self._answers[name, pid] >= since for name in self._targets),
+                2 * LIMIT)
         check(done, f"pid {pid} does not answer; refused: {self.refused[-3:]}, "
                     f"cut: {self.cut[-3:]}, answers: {self._answers}")
 

@@ -448,6 +448,8 @@ START_TEST(leaves_an_exporter_that_is_stuck)
         kept_spans_close(&kept);
         kept.deaf = true;
         end_spans(5);
+        ck_assert_int_eq(traces_flush(traces, clock_real_now() + NS_PER_MS), -ETIMEDOUT);
+        kept_spans_await_call(&kept, 1);
         int64_t before = harness_now_ms();
         ck_assert_int_eq(traces_shutdown(traces, clock_real_now() + 50 * NS_PER_MS), -EBUSY);
         ck_assert_int_lt(harness_now_ms() - before, LIMIT_MS);
