@@ -144,13 +144,13 @@ static void take_withdrawal(srun_runner *runner)
 {
     char why[sizeof runner->withdrawal.why];
     pthread_mutex_lock(&runner->lock);
-    bool on = runner->withdrawal.on;
+    bool on = runner->withdrawn;
     memcpy(why, runner->withdrawal.why, sizeof why);
     runner->withdrawal.posted = false;
     pthread_mutex_unlock(&runner->lock);
-    if (on == runner->withdrawn)
+    if (on == runner->withdrawal.told)
         return;
-    runner->withdrawn = on;
+    runner->withdrawal.told = on;
     SRUN_INFO(runner->log, on ? "withdrawn" : "no longer withdrawn", SRUN_STR("why", why));
     if (on && !runner->told_stopping) /* the service manager hears what matters most */
         notify_status(&runner->notify, "withdrawn: %s", why);

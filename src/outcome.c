@@ -184,11 +184,11 @@ static void describe_path(const srun_runner *runner, bool down, char *out, size_
 
 void outcome_look_ready(srun_runner *runner)
 {
-    bool ready = runner->started && !runner->told_stopping && !runner->withdrawn &&
+    bool ready = runner->started && !runner->told_stopping &&
                  runner->running == runner->active_count &&
                  atomic_load(&runner->succession.sockets.open);
     atomic_store(&runner->ready, ready);
-    if (ready)
+    if (ready && !runner->withdrawn)
         notify_status(&runner->notify, "running");
 }
 

@@ -73,7 +73,8 @@ int srun_runner_state(const srun_runner *runner, const char *name)
 
 int srun_runner_is_ready(const srun_runner *runner)
 {
-    return !forked_since(runner->birth) && atomic_load(&runner->ready);
+    return !forked_since(runner->birth) && atomic_load(&runner->ready) &&
+           !atomic_load(&runner->withdrawn);
 }
 
 /* In a child nobody may be left to give a lock back. */

@@ -519,7 +519,7 @@ int srun_runner_withdraw(srun_runner *runner, int on, const char *why)
     pthread_mutex_lock(&runner->lock);
     bool first = !runner->withdrawal.posted;
     runner->withdrawal.posted = true;
-    runner->withdrawal.on = on != 0; /* of several at once, the last one counts */
+    runner->withdrawn = on != 0; /* of several at once, the last one counts */
     (void)snprintf(runner->withdrawal.why, sizeof runner->withdrawal.why, "%s",
                    why != NULL ? why : "asked for");
     pthread_mutex_unlock(&runner->lock);

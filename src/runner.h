@@ -102,11 +102,11 @@ struct srun_runner {
     struct sequence *seq;
 
     _Atomic int phase;      /* read by any thread */
-    _Atomic bool ready;     /* read by any thread */
+    _Atomic bool ready;     /* but for a withdrawal; read by any thread */
     unsigned running;       /* services that are RUNNING */
     bool started;           /* all were, once */
     _Atomic int stage;      /* an enum runner_stage; read by any thread */
-    _Atomic bool withdrawn; /* somebody wants it to look not ready; read by any thread */
+    _Atomic bool withdrawn; /* somebody wants it to look not ready; any thread */
     int64_t started_at, stopping_at;
     bool told_stopping; /* it drains or stops, and systemd knows */
     bool warned_hangup; /* one such warning is enough */
@@ -133,7 +133,7 @@ struct srun_runner {
     } request; /* srun_runner_shutdown, from any thread */
     struct {
         struct inbox_item item;
-        bool posted, on;
+        bool posted, told; /* told: what the log says of it; control */
         char why[200];
     } withdrawal; /* srun_runner_withdraw, from any thread */
 

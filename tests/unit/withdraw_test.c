@@ -15,10 +15,12 @@ START_TEST(looks_not_ready_while_withdrawn_and_serves_on)
         srun_test_advance_ms(stage.test, 0);
         ck_assert_int_eq(srun_runner_is_ready(stage.runner), 1);
         ck_assert_int_eq(srun_runner_withdraw(stage.runner, 1, "for the night"), 0);
+        ck_assert_int_eq(srun_runner_is_ready(stage.runner), 0); /* at once */
         srun_test_advance_ms(stage.test, 0);
         ck_assert_int_eq(srun_runner_is_ready(stage.runner), 0);
         ck_assert_int_eq(srun_runner_state(stage.runner, "db"), SRUN_RUNNING);
         ck_assert_int_eq(srun_runner_withdraw(stage.runner, 0, NULL), 0);
+        ck_assert_int_eq(srun_runner_is_ready(stage.runner), 1);
         srun_test_advance_ms(stage.test, 0);
         ck_assert_int_eq(srun_runner_is_ready(stage.runner), 1);
         ck_assert_int_eq(srun_runner_shutdown(stage.runner, 0, NULL), 0);
