@@ -15,7 +15,6 @@
 
 #define NEVER INT64_MAX
 #define TELL_EVERY (10 * NS_PER_S) /* of losses */
-#define LAST_WORDS_MS 200
 #define LINE 64
 #define ENTRIES 8
 
@@ -361,23 +360,17 @@ int batch_flush(struct batch *batch, int64_t deadline_ns)
     return !done ? -ETIMEDOUT : lost_by_export(batch) != lost ? -EIO : 0;
 }
 
-static int64_t last_words(const struct batch *batch)
-{
-    int64_t ms = batch->options.last_words_ms;
-    return (ms > 0 ? ms : LAST_WORDS_MS) * NS_PER_MS;
-}
-
 static bool give_up_locked(struct batch *batch)
 {
     batch->given_up = true;
     return interrupt_until_locked(batch->options.exporter, &batch->lock, &batch->progress,
-                                  &batch->ended, last_words(batch));
+                                  &batch->ended, interrupt_limit(batch->options.last_words_ms));
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */
 static void abandon_locked(struct batch *batch)
 {
-    int64_t limit = clock_real_now() + last_words(batch);
+    int64_t limit = clock_real_now() + interrupt_limit(batch->options.last_words_ms);
     while (batch->telling && thread_cond_wait_until(&batch->progress, &batch->lock, limit))
         ;
     atomic_store(&batch->abandoned, true);
@@ -416,7 +409,7 @@ static int end_simply(struct batch *batch, int64_t deadline_ns)
 {
     if (await_entered(batch, deadline_ns))
         return 0;
-    int64_t limit = clock_real_now() + last_words(batch);
+    int64_t limit = clock_real_now() + interrupt_limit(batch->options.last_words_ms);
     while (clock_real_now() < limit) {
         interrupt_call(batch->options.exporter);
         if (await_entered(batch, clock_real_now() + INTERRUPT_EVERY))

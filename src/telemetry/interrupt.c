@@ -4,6 +4,13 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
+#define USUAL_MS 200
+
+int64_t interrupt_limit(int64_t last_words_ms)
+{
+    return (last_words_ms > 0 ? last_words_ms : USUAL_MS) * NS_PER_MS;
+}
+
 void interrupt_call(struct telemetry_exporter *exporter)
 {
     if (exporter->interrupt != NULL)

@@ -12,6 +12,9 @@
 
 #define INTERRUPT_EVERY (20 * NS_PER_MS)
 
+/* For an exporter that was interrupted, in ns: so many ms, or for 0 what is usual. */
+int64_t interrupt_limit(int64_t last_words_ms);
+
 /* The call in flight, if there is one. */
 void interrupt_call(struct telemetry_exporter *exporter);
 

@@ -15,8 +15,7 @@
 
 #define NEVER INT64_MAX
 #define TELL_EVERY (10 * NS_PER_S) /* of losses */
-#define LAST_WORDS_MS 200
-#define BYTES_PER_RECORD 1024 /* of the queue; a longer record takes from the others */
+#define BYTES_PER_RECORD 1024      /* of the queue; a longer record takes from the others */
 #define RING_LEAST ((size_t)4 * LOG_ITEM_MAX)
 #define RING_MOST ((size_t)64 * 1024 * 1024)
 
@@ -270,23 +269,17 @@ int logs_flush(struct logs *logs, int64_t deadline_ns)
     return rc;
 }
 
-static int64_t last_words(const struct logs *logs)
-{
-    int64_t ms = logs->options.last_words_ms;
-    return (ms > 0 ? ms : LAST_WORDS_MS) * NS_PER_MS;
-}
-
 static bool give_up_locked(struct logs *logs)
 {
     logs->given_up = true;
     return interrupt_until_locked(logs->options.exporter, &logs->lock, &logs->progress,
-                                  &logs->ended, last_words(logs));
+                                  &logs->ended, interrupt_limit(logs->options.last_words_ms));
 }
 
 /* The exporter has not returned; the thread may be about to say something, though. */
 static void abandon_locked(struct logs *logs)
 {
-    int64_t limit = clock_real_now() + last_words(logs);
+    int64_t limit = clock_real_now() + interrupt_limit(logs->options.last_words_ms);
     while (logs->telling && thread_cond_wait_until(&logs->progress, &logs->lock, limit))
         ;
     logs->abandoned = true;

@@ -94,6 +94,7 @@ def a_signal_at_any_moment_of_the_start_stops_them(folder):
 def hello_logs_what_is_expected(folder):
     with Process([program("hello")], folder) as hello:
         hello.wait_for("msg=tick")
+        hello.wait_for("msg=started ")
         hello.signal(signal.SIGTERM)
         equal(hello.finish(), 0, "exit code")
         ticks = [line for line in hello.lines if "msg=tick" in line]
@@ -166,10 +167,10 @@ def worker_tells_what_it_left(folder):
 
 @suite.test
 def worker_restarts_what_fails(folder):
-    with Process([program("worker"), "--report=20ms", "--fail.every=3"], folder) as worker:
+    with Process([program("worker"), "--report=400ms", "--fail.every=3"], folder) as worker:
         worker.wait_for("report 3 was not taken")
         seen = worker.mark_now()
-        worker.wait_for("msg=report ", since=seen)
+        worker.wait_for("msg=report ", since=seen)  # and before the next one that fails
         worker.signal(signal.SIGTERM)
         equal(worker.finish(), 0, "exit code")
 
@@ -224,6 +225,7 @@ def a_signal_ends_who_listens(folder):
 def embedded_stops(folder, name, event, signo):
     with Process([program(name), "--tick=20ms"], folder) as embed:
         embed.wait_for(event)
+        embed.wait_for("msg=started ")
         embed.signal(signo)
         equal(embed.finish(), 0, "exit code")
         seen, once = set(), []
