@@ -22,13 +22,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
 #define OF_THREAD static __thread __attribute__((tls_model("initial-exec")))
 #define LEAST_APART 20000000 /* ns of a thread's own between two */
 
@@ -89,11 +89,16 @@ __attribute__((constructor)) static void begin(void)
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 #define HELD_UP(type, name, parameters, arguments)                                                 \
-    EXPORT type name parameters                                                                    \
+    HELD_UP_BUT(false, type, name, parameters, arguments)
+
+#define HELD_UP_BUT(exempt, type, name, parameters, arguments)                                     \
+    type name parameters                                                                           \
     {                                                                                              \
         static __typeof__(&name) real;                                                             \
         if (real == NULL)                                                                          \
             real = REAL(name);                                                                     \
+        if (exempt)                                                                                \
+            return real arguments;                                                                 \
         hold_up();                                                                                 \
         type result = real arguments;                                                              \
         hold_up();                                                                                 \
@@ -101,7 +106,16 @@ __attribute__((constructor)) static void begin(void)
     }
 
 HELD_UP(ssize_t, read, (int fd, void *to, size_t size), (fd, to, size))
-HELD_UP(ssize_t, write, (int fd, const void *from, size_t size), (fd, from, size))
+/* While one thread writes its record, those of others are lost after 50 ms, as promised; and the
+ * suites wait for them. */
+static bool is_log(int fd)
+{
+    struct stat it, log;
+    return active && fstat(fd, &it) == 0 && fstat(STDERR_FILENO, &log) == 0 &&
+           it.st_ino == log.st_ino && it.st_dev == log.st_dev;
+}
+
+HELD_UP_BUT(is_log(fd), ssize_t, write, (int fd, const void *from, size_t size), (fd, from, size))
 HELD_UP(ssize_t, writev, (int fd, const struct iovec *from, int count), (fd, from, count))
 HELD_UP(ssize_t, recv, (int fd, void *to, size_t size, int flags), (fd, to, size, flags))
 HELD_UP(ssize_t, recvmsg, (int fd, struct msghdr *to, int flags), (fd, to, flags))
@@ -122,7 +136,8 @@ HELD_UP(int, listen, (int fd, int backlog), (fd, backlog))
 HELD_UP(int, shutdown, (int fd, int how), (fd, how))
 HELD_UP(int, close, (int fd), (fd))
 HELD_UP(int, dup3, (int from, int to, int flags), (from, to, flags))
-HELD_UP(int, poll, (struct pollfd * fds, nfds_t count, int wait_ms), (fds, count, wait_ms))
+HELD_UP_BUT(count == 1 && is_log(fds->fd), int, poll,
+            (struct pollfd * fds, nfds_t count, int wait_ms), (fds, count, wait_ms))
 HELD_UP(int, ppoll,
         (struct pollfd * fds, nfds_t count, const struct timespec *wait, const sigset_t *mask),
         (fds, count, wait, mask))
@@ -161,8 +176,8 @@ static void *live(void *arg)
     return result;
 }
 
-EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *arg)
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                   void *arg)
 {
     struct life *life = active ? malloc(sizeof *life) : NULL;
     if (life == NULL)
