@@ -4,8 +4,9 @@
  *
  * Files take a small record by one write and no lock. Pipes, sockets and terminals can refuse for
  * a while: there a record goes in under the lock, without blocking, and waits for room by poll, at
- * most SINK_PATIENCE_MS counting the wait for the lock. A sink that was not taken by then is
- * stalled: until it takes something again nobody waits for it. A large record that was taken in
+ * most SINK_PATIENCE_MS counting the wait for the lock. A sink that takes nothing by then is
+ * stalled: until it takes something again nobody waits for it. While there is room, whoever has the
+ * lock lacks a processor, and is waited for up to HELD_UP_MOST. A large record that was taken in
  * part leaves its rest in the buffer, and the rest goes out before anything else: no line is torn.
  *
  * O_NONBLOCK is never set, because other processes share the file description. Kernels that know
@@ -36,6 +37,10 @@
 
 _Static_assert(SINK_SMALL <= PIPE_BUF, "small records are whole on pipes");
 
+#define LOOK_EVERY (5 * NS_PER_MS)
+#define LOOKS (SINK_PATIENCE_MS * NS_PER_MS / LOOK_EVERY)
+#define HELD_UP_MOST (2 * NS_PER_S)
+
 enum kind { KIND_FILE, KIND_PIPE, KIND_SOCKET };
 
 /* The time by which a record must be out; the clock is read only when there is a wait. */
@@ -54,6 +59,7 @@ struct sink {
     atomic_int waiting;        /* threads in wait_for_turn */
     pthread_mutex_t turn_lock; /* a leaf; orders the test of busy and the signal, for turn */
     pthread_cond_t turn;
+    atomic_bool stuck; /* who has the lock, for so long that nobody waits for it any more */
     atomic_bool nowait_refused;
     size_t rest_at; /* where in buffer the rest begins */
     bool stalled;
@@ -90,6 +96,7 @@ static void in_child(void)
     for (struct sink *sink = registry; sink != NULL; sink = sink->next) {
         atomic_store(&sink->busy, false);
         atomic_store(&sink->waiting, 0);
+        atomic_store(&sink->stuck, false);
         atomic_store(&sink->head.rest, 0);
         init_turn(sink);
     }
@@ -116,31 +123,49 @@ static bool try_lock(struct sink *sink)
     return atomic_compare_exchange_strong(&sink->busy, &expected, true);
 }
 
-static bool wait_for_turn(struct sink *sink, struct patience *patience)
+/* There is room, and who has the sink does not take it. */
+static bool is_held_up(struct sink *sink, int fd, int64_t waited)
 {
-    int64_t until = deadline(patience);
-    bool in_time = true;
+    struct pollfd poller = {.fd = fd, .events = POLLOUT};
+    if (atomic_load(&sink->stuck) || poll(&poller, 1, 0) == 0)
+        return false;
+    if (waited >= HELD_UP_MOST)
+        atomic_store(&sink->stuck, true);
+    return waited < HELD_UP_MOST;
+}
+
+/* Looks by itself too: who has given the sink back may get no processor to say so. And so often in
+ * any case: this thread may get none before its time is over. */
+static bool wait_for_turn(struct sink *sink, int fd, struct patience *patience)
+{
+    int64_t until = deadline(patience), since = clock_real_now(), now = since;
 
     pthread_mutex_lock(&sink->turn_lock);
     atomic_fetch_add(&sink->waiting, 1);
     bool locked = try_lock(sink);
-    while (!locked && in_time) {
-        in_time = thread_cond_wait_until(&sink->turn, &sink->turn_lock, until);
+    for (int looks = 0;
+         !locked && (looks < LOOKS || now < until || is_held_up(sink, fd, now - since)); looks++) {
+        (void)thread_cond_wait_until(&sink->turn, &sink->turn_lock, now + LOOK_EVERY);
         locked = try_lock(sink);
+        now = clock_real_now();
     }
     atomic_fetch_sub(&sink->waiting, 1);
     pthread_mutex_unlock(&sink->turn_lock);
+    if (now >= until)
+        patience->deadline_ns = 0; /* it has not waited for room yet */
     return locked;
 }
 
-/* A mutex whose wait ends, by the monotonic clock, when the patience does. */
-static bool lock_in_time(struct sink *sink, struct patience *patience)
+/* A mutex whose wait ends, by the monotonic clock. */
+static bool lock_in_time(struct sink *sink, int fd, struct patience *patience)
 {
-    return try_lock(sink) || wait_for_turn(sink, patience);
+    return try_lock(sink) || wait_for_turn(sink, fd, patience);
 }
 
 static void unlock(struct sink *sink)
 {
+    if (atomic_load_explicit(&sink->stuck, memory_order_relaxed))
+        atomic_store(&sink->stuck, false);
     atomic_store(&sink->busy, false);
     if (atomic_load(&sink->waiting) == 0)
         return;
@@ -259,7 +284,7 @@ static bool take_locked(struct sink *sink, int fd, const char *record, size_t si
 bool sink_write_in_turn(struct sink *sink, int fd, const char *record, size_t size, size_t done)
 {
     struct patience patience = {0};
-    if (!lock_in_time(sink, &patience))
+    if (!lock_in_time(sink, fd, &patience))
         return done > 0;
     bool taken = done > 0;
     if (finish_rest_locked(sink, fd, &patience)) {
@@ -287,7 +312,7 @@ bool sink_write_after(struct sink *sink, int fd, const char *record, size_t size
 char *sink_begin(struct sink *sink, int fd)
 {
     struct patience patience = {0};
-    if (!lock_in_time(sink, &patience))
+    if (!lock_in_time(sink, fd, &patience))
         return NULL;
     if (finish_rest_locked(sink, fd, &patience)) {
         sink->patience = patience;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Where records go: a descriptor that may be a file, a pipe that nobody reads, a socket or a
- * terminal. A sink takes whole records or none of one, and never waits longer than
+ * terminal. A sink takes whole records or none of one, and never waits longer for room than
  * SINK_PATIENCE_MS.
  */
 #ifndef LOG_SINK_H
