@@ -20,6 +20,7 @@
 #define LIMIT_MS 10000 /* for six records, on a machine that is very busy */
 
 static atomic_bool enough, holds, may_go;
+static atomic_uint struck; /* how often the signal has come */
 static srun_logger *logger;
 static pthread_t writer;
 static char large[9000]; /* a record that takes its turn on any file */
@@ -30,6 +31,7 @@ static void hold_up(int signo)
     (void)signo;
     const struct timespec moment = {.tv_nsec = HELD_UP_MS * NS_PER_MS};
     atomic_store(&holds, true);
+    atomic_fetch_add(&struck, 1);
     do
         (void)nanosleep(&moment, NULL);
     while (!atomic_load(&may_go));
@@ -43,10 +45,9 @@ static void *write_on(void *unused)
     return unused;
 }
 
-static bool is_held_up(void *unused)
+static bool has_struck(void *before)
 {
-    (void)unused;
-    return atomic_load(&holds);
+    return atomic_load(&struck) > *(unsigned *)before;
 }
 
 static bool goes_on(void *unused)
@@ -69,8 +70,9 @@ static void begin(void)
 
 static void hold_the_writer_up(void)
 {
+    unsigned before = atomic_load(&struck);
     ck_assert_int_eq(pthread_kill(writer, SIGUSR1), 0);
-    ck_assert(harness_wait(is_held_up, NULL, 10000));
+    ck_assert(harness_wait(has_struck, &before, 10000));
 }
 
 static void end(void)
