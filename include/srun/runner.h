@@ -83,8 +83,8 @@ SRUN_API int srun_runner_dispatch(srun_runner *runner);
 SRUN_API int srun_runner_shutdown(srun_runner *runner, int code, const char *why);
 
 /* on 1: the runner looks not ready (srun_runner_is_ready) while its services serve on; on 0: no
- * longer; either at once. Before the start: from the start on. An upgrade ends it: the new process is not withdrawn.
- * why is for the log, may be NULL. 0, SRUN_ESTATE when it has ended, SRUN_EFORK. Threads: any. */
+ * longer; either at once. Before the start: from the start on. An upgrade ends it: the new process
+ * is not withdrawn. why is for the log, may be NULL. 0, SRUN_ESTATE when it has ended, SRUN_EFORK. Threads: any. */
 SRUN_API int srun_runner_withdraw(srun_runner *runner, int on, const char *why);
 
 /* After the end: the exit code, the first cause, and how many threads are stuck. With one stuck,

@@ -77,7 +77,7 @@ SRUN_API int srun_listen_address(srun_context *ctx, int fd, char *out, size_t si
 /* While two generations live only one of them may accept. The gate is open in the one that serves:
  * in a first generation from the start on, in a later one from the moment it takes over; until its
  * successor has. A socket of datagrams is for the answers to what was received, from then on until
- * its service has stopped. Shut in a forked child. Two atomic reads. Threads: any. */
+ * it is closed. Shut in a forked child. Two atomic reads. Threads: any. */
 SRUN_API int srun_gate_open(const srun_context *ctx);
 
 /* A descriptor that is readable while the gate is open and something waits on fd, a socket of

@@ -126,9 +126,10 @@ void sockets_drop_unclaimed(struct sockets *sockets);
 
 /* The successor serves for good: lets go of the listeners without freeing their numbers, which the
  * program may still use: each becomes a socket that nothing can connect to and that is never
- * readable. The gate is shut, and stays so. What was kept, and what the service manager opened and
- * nobody asked for, is closed: nobody gets it from here any more, and as long as a copy is open its
- * other end does not hear that the successor has closed. */
+ * readable; but one of datagrams stays, for answers, until it is closed. The gate is shut, and
+ * stays so. What was kept, and what the service manager opened and nobody asked for, is closed:
+ * nobody gets it from here any more, and as long as a copy is open its other end does not hear that
+ * the successor has closed. */
 void sockets_let_go(struct sockets *sockets);
 
 #endif

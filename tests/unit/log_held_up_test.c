@@ -19,8 +19,8 @@
 #define HELD_UP_MS 120 /* more than a record waits for room */
 #define LIMIT_MS 10000 /* for six records, on a machine that is very busy */
 
-static atomic_bool enough, holds, may_go;
-static atomic_uint struck; /* how often the signal has come */
+static atomic_bool enough, may_go;
+static atomic_uint struck, written; /* how often the signal has come; records of the writer */
 static srun_logger *logger;
 static pthread_t writer;
 static char large[9000]; /* a record that takes its turn on any file */
@@ -30,18 +30,18 @@ static void hold_up(int signo)
 {
     (void)signo;
     const struct timespec moment = {.tv_nsec = HELD_UP_MS * NS_PER_MS};
-    atomic_store(&holds, true);
     atomic_fetch_add(&struck, 1);
     do
         (void)nanosleep(&moment, NULL);
     while (!atomic_load(&may_go));
-    atomic_store(&holds, false);
 }
 
 static void *write_on(void *unused)
 {
-    while (!atomic_load(&enough))
+    while (!atomic_load(&enough)) {
         SRUN_INFO(logger, "m", SRUN_STR("s", large));
+        atomic_fetch_add(&written, 1);
+    }
     return unused;
 }
 
@@ -50,10 +50,9 @@ static bool has_struck(void *before)
     return atomic_load(&struck) > *(unsigned *)before;
 }
 
-static bool goes_on(void *unused)
+static bool has_written(void *before)
 {
-    (void)unused;
-    return !atomic_load(&holds);
+    return atomic_load(&written) > *(unsigned *)before;
 }
 
 static void begin(void)
@@ -75,6 +74,14 @@ static void hold_the_writer_up(void)
     ck_assert(harness_wait(has_struck, &before, 10000));
 }
 
+/* Until it has given the sink back. */
+static void let_the_writer_go(void)
+{
+    unsigned before = atomic_load(&written);
+    atomic_store(&may_go, true);
+    ck_assert(harness_wait(has_written, &before, 10000));
+}
+
 static void end(void)
 {
     atomic_store(&enough, true);
@@ -90,7 +97,7 @@ START_TEST(waits_for_one_who_is_held_up_while_it_writes)
         for (int i = 0; i < ROUNDS; i++) {
             hold_the_writer_up();
             SRUN_INFO(logger, "not lost", SRUN_STR("s", large));
-            ck_assert(harness_wait(goes_on, NULL, 10000));
+            let_the_writer_go();
         }
         ck_assert_uint_eq(srun_logger_lost(logger), 0);
         end();
@@ -112,8 +119,7 @@ START_TEST(does_not_wait_again_and_again_for_one_who_never_gives_it_back)
                 SRUN_INFO(logger, "lost soon", SRUN_STR("s", large));
             ck_assert_int_lt(harness_now_ms() - before, LIMIT_MS);
             ck_assert_uint_eq(srun_logger_lost(logger), lost > 0 ? 6 : 0);
-            atomic_store(&may_go, true);
-            ck_assert(harness_wait(goes_on, NULL, 10000));
+            let_the_writer_go();
         }
         ck_assert_uint_eq(lost, 1);
         SRUN_INFO(logger, "not lost", SRUN_STR("s", large));
